@@ -1,0 +1,2 @@
+//! meshcore
+fn main() {}

@@ -1,0 +1,211 @@
+//! What can go wrong in the store, and what each failure means for the caller.
+
+use std::io;
+use std::path::PathBuf;
+
+use sqlx::sqlite::SqliteError;
+
+/// A result of the store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the store. [`Error::class`] says what the caller must do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process holds the writer lock.
+    #[error(
+        "the database {path} is being written by another process ({holder}); stop it, or wait until it ends"
+    )]
+    Locked {
+        /// The database file.
+        path: PathBuf,
+        /// What the holder wrote into the lock file about itself.
+        holder: String,
+    },
+    /// The file was written by a newer version of this program.
+    #[error(
+        "the database {path} has schema version {found}, this program knows versions up to {known}: install a newer version, or restore a copy made by this one"
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// The version in the file.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The file is there, and is no database of ours.
+    #[error(
+        "{path} is not a MeshCore database ({reason}): name another file with dbPath or DB_PATH, or move this one away"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The linked SQLite is older than the one that fixed the WAL-reset race.
+    #[error(
+        "SQLite {found} can corrupt a WAL that two processes use; 3.51.3 or newer is needed: rebuild with libsqlite3-sys 0.37.0"
+    )]
+    OldSqlite {
+        /// The version that is linked.
+        found: String,
+    },
+    /// The file system can't keep SQLite's promises.
+    #[error(
+        "{path} is on {kind}, which can't keep a WAL safe: use a local file system (ext4, xfs), or allow it with allowUnsupportedFilesystem"
+    )]
+    FileSystem {
+        /// The folder of the database.
+        path: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
+    /// After a life that ended in an I/O error, the first checkpoint could not be completed.
+    #[error(
+        "the last run ended in an I/O error and the first checkpoint does not complete (a reader holds the WAL): stop the readers of {path}"
+    )]
+    Unsettled {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// Another writer has taken the file over.
+    #[error("another writer has taken over {path}: this process must not write any more")]
+    Fenced {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("{action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite refused or failed.
+    #[error("{action}")]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// What a failure means for the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// No room on the disk: stop acknowledging, keep the process, try again.
+    Full,
+    /// The page cache can't be believed any more: end the process.
+    Io,
+    /// The file is damaged: set it aside and go on in a new one.
+    Corrupt,
+    /// Another connection holds a lock: try again.
+    Busy,
+    /// The row itself is refused: dead letter.
+    Row,
+    /// The store refuses to work with this file or machine.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// SQLite's extended result code, where there is one.
+    pub fn sqlite_code(&self) -> Option<i32> {
+        let Self::Sqlite {
+            source: sqlx::Error::Database(error),
+            ..
+        } = self
+        else {
+            return None;
+        };
+        error.try_downcast_ref::<SqliteError>()?;
+        error.code()?.parse().ok()
+    }
+
+    /// What this failure means for the writer.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::OldSqlite { .. }
+            | Self::FileSystem { .. }
+            | Self::Unsettled { .. } => Class::Refused,
+            Self::Fenced { .. } => Class::Other,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Full,
+                _ => Class::Io,
+            },
+            Self::Sqlite { .. } => self.sqlite_code().map_or(Class::Other, classify),
+        }
+    }
+}
+
+/// Sorts an extended result code of SQLite (<https://sqlite.org/rescode.html>).
+fn classify(code: i32) -> Class {
+    match code & 0xff {
+        libsqlite3_sys::SQLITE_FULL => Class::Full,
+        libsqlite3_sys::SQLITE_IOERR => Class::Io,
+        libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Corrupt,
+        libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Class::Busy,
+        libsqlite3_sys::SQLITE_CONSTRAINT
+        | libsqlite3_sys::SQLITE_TOOBIG
+        | libsqlite3_sys::SQLITE_MISMATCH
+        | libsqlite3_sys::SQLITE_RANGE => Class::Row,
+        _ => Class::Other,
+    }
+}
+
+/// Names the operation that a SQLite call belonged to.
+pub(crate) trait SqliteContext<T> {
+    fn during(self, action: &'static str) -> Result<T>;
+}
+
+impl<T> SqliteContext<T> for std::result::Result<T, sqlx::Error> {
+    fn during(self, action: &'static str) -> Result<T> {
+        self.map_err(|source| Error::Sqlite { action, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_codes_are_sorted_by_their_primary_code() {
+        for (code, class) in [
+            (13, Class::Full),
+            (10 | (3 << 8), Class::Io),
+            (11 | (1 << 8), Class::Corrupt),
+            (26, Class::Corrupt),
+            (5 | (2 << 8), Class::Busy),
+            (19 | (8 << 8), Class::Row),
+            (1, Class::Other),
+        ] {
+            assert_eq!(classify(code), class, "code {code}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_full_whoever_reports_it() {
+        let error = Error::io("write", "/x", io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(error.class(), Class::Full);
+    }
+}

@@ -1,0 +1,104 @@
+//! The port with `/health/live`, `/health/ready` and `/metrics`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use meshcore_lifecycle::Readiness;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+/// What the port shows.
+#[derive(Clone)]
+pub struct Health {
+    readiness: Readiness,
+    registry: Arc<Registry>,
+    /// Values that are looked up only when somebody asks.
+    refresh: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Health {
+    /// Shows `readiness` and `registry`; `refresh` runs before each scrape.
+    pub fn new(
+        readiness: Readiness,
+        registry: Registry,
+        refresh: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            readiness,
+            registry: Arc::new(registry),
+            refresh: Arc::new(refresh),
+        }
+    }
+}
+
+/// The routes; a program with routes of its own merges these into them.
+pub fn router(health: Health) -> Router {
+    Router::new()
+        .route(
+            "/health/live",
+            get(|| async { Json(serde_json::json!({"status": "live"})) }),
+        )
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health)
+}
+
+/// 200 when ready, else 503; the body says why in both cases.
+async fn ready(State(health): State<Health>) -> Response {
+    let snapshot = health.readiness.snapshot();
+    let status = if snapshot.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(snapshot)).into_response()
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    (health.refresh)();
+    let mut text = String::new();
+    match encode(&mut text, &health.registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "The metrics can't be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A bound port. It serves until the process ends, so that a shutdown can be watched to its end.
+#[derive(Debug)]
+pub struct AdminServer {
+    /// The address it listens on; the real port where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+impl AdminServer {
+    /// Binds `address` and serves `router` in the background.
+    ///
+    /// # Errors
+    /// When the address can't be bound, with the cure.
+    pub async fn start(address: SocketAddr, router: Router) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("can't listen on {address}: is another program using the port?")
+        })?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "The port stopped serving");
+            }
+        });
+        Ok(Self { address })
+    }
+}

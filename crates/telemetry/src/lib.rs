@@ -1,0 +1,7 @@
+//! What every program shows of itself: log lines, and the port with health and metrics.
+
+mod admin;
+mod logging;
+
+pub use admin::{AdminServer, Health, router};
+pub use logging::{LogFormat, init_logging};

@@ -1,0 +1,57 @@
+//! Real parts for tests: a mosquitto of one's own, programs as processes, a proxy that sees what was
+//! acknowledged. Nothing here is a stand-in; what is missing on the machine is a failure that says what to
+//! install.
+
+mod broker;
+mod mqtt_wire;
+mod process;
+mod proxy;
+mod publisher;
+mod traffic;
+
+pub use broker::{Mosquitto, MosquittoOptions};
+pub use process::{Program, http_get, wait_until};
+pub use proxy::{AckProxy, Acknowledged};
+pub use publisher::Publisher;
+pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of};
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+/// A port of loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+/// A file of the shared fixtures that must not be copied into the repository: `../shared/fixtures/<name>`.
+/// Where it is missing this says so, and fails in CI.
+///
+/// # Panics
+/// When the file is missing and `CI` is `true`.
+pub fn shared_fixture(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/fixtures"
+    ))
+    .join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    let message = format!(
+        "{} is missing: real captures are not in the repository",
+        path.display()
+    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}");
+    announce(&format!("SKIPPED: {message}"));
+    None
+}
+
+/// Says something that must be seen even when the test passes.
+#[expect(clippy::print_stderr, reason = "for the person who runs the tests")]
+pub fn announce(message: &str) {
+    eprintln!("\n*** {message}\n");
+}

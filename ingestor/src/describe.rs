@@ -1,0 +1,191 @@
+//! What is stored once for each packet: decoded, verified and, where we have the key, decrypted. Asked for
+//! new packets only.
+
+use std::collections::BTreeSet;
+
+use meshcore_packet::{
+    Advert, ChannelKey, ChannelKeys, Frame, NodeType, Opened, Payload, PayloadType, RegionKey,
+    RegionKeys, corescope,
+};
+use meshcore_store::{Describe, Description, NodeAdvert, Reception};
+
+use crate::config::{Channels, Config, ForeignAdverts, GeoFilter};
+use crate::geography;
+
+/// An advert's clock may run this far ahead of ours before it is cut to that: a node with a clock in the far
+/// future must not shut out its own later adverts for ever.
+const MAX_AHEAD_SECONDS: i64 = 86_400;
+
+/// Keys and lists that decide what a packet tells us.
+#[derive(Debug, Default)]
+pub struct Describer {
+    /// Channel keys, in the order to try them.
+    channels: ChannelKeys,
+    /// Regions whose scope can be named.
+    regions: RegionKeys,
+    /// Nodes that never become a row: public keys, lower case.
+    blocked_nodes: BTreeSet<String>,
+    /// Nodes outside it are marked as foreign, or never become a row.
+    area: Option<GeoFilter>,
+    drop_foreign: bool,
+    /// Believe adverts with a wrong signature.
+    trust_all: bool,
+}
+
+impl Describer {
+    /// As the configuration says. The keys file is read here.
+    ///
+    /// # Errors
+    /// When the keys file can't be read or a key can't be used.
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let mut regions = RegionKeys::new();
+        for name in &config.regions {
+            regions.push(RegionKey::from_name(name)?);
+        }
+        Ok(Self {
+            channels: channel_keys(&config.channels)?,
+            regions,
+            blocked_nodes: config.node_blacklist.clone(),
+            area: config.geo_filter.clone(),
+            drop_foreign: config.foreign_adverts == ForeignAdverts::Drop,
+            trust_all: !config.validate_signatures,
+        })
+    }
+}
+
+/// All channel keys; for one name the more explicit place wins, and is tried first.
+fn channel_keys(channels: &Channels) -> anyhow::Result<ChannelKeys> {
+    let mut keys = Vec::new();
+    for (name, key) in &channels.keys {
+        keys.push(ChannelKey::from_bytes(name, key.expose())?);
+    }
+    keys.extend(
+        channels
+            .hashtags
+            .iter()
+            .map(|name| ChannelKey::hashtag(name)),
+    );
+    for (name, key) in &channels.read_keys_file()? {
+        keys.push(ChannelKey::from_bytes(name, key.expose())?);
+    }
+    keys.push(ChannelKey::public());
+    let mut seen = BTreeSet::new();
+    let mut ring = ChannelKeys::new();
+    for key in keys {
+        if seen.insert(key.name().to_owned()) {
+            ring.push(key);
+        }
+    }
+    Ok(ring)
+}
+
+impl Describe for Describer {
+    fn describe(&self, reception: &Reception) -> Description {
+        let Ok(frame) = Frame::decode(&reception.raw) else {
+            // Only frames that decode become receptions.
+            return Description::default();
+        };
+        let payload = frame.decode_payload();
+        let mut description = Description {
+            payload_version: frame.version(),
+            scope_name: self.scope(&frame),
+            decoded_json: corescope::decoded_json(&frame, &payload, &self.channels).to_string(),
+            ..Description::default()
+        };
+        match &payload {
+            Ok(Payload::Advert(advert)) => {
+                let valid = advert.signature_valid();
+                let public_key = advert.public_key.to_string();
+                description.bad_signature = !valid;
+                // A shared contact was not heard from the node itself.
+                let heard_itself = !frame.is_shared_contact();
+                let believed = valid || self.trust_all;
+                if believed && heard_itself && !self.blocked_nodes.contains(&public_key) {
+                    description.node = self.node(advert, reception.heard_at);
+                }
+                description.from_pubkey = Some(public_key);
+            }
+            Ok(Payload::GroupText(group)) => {
+                description.channel_hash = Some(match group.open(&self.channels) {
+                    Opened::Ok { channel, .. } => channel.name().to_owned(),
+                    _ => format!("enc_{:02X}", group.channel_hash),
+                });
+            }
+            _ => {}
+        }
+        description
+    }
+}
+
+impl Describer {
+    /// `None` for an unscoped packet, `""` for a region we have no name for.
+    fn scope(&self, frame: &Frame<'_>) -> Option<String> {
+        let [code, _] = frame.transport_codes?;
+        (code != 0).then(|| self.regions.scope(frame).unwrap_or_default().to_owned())
+    }
+
+    /// The node that an advert tells about; `None` without valid app data, or if it is not wanted.
+    fn node(&self, advert: &Advert<'_>, heard_at: i64) -> Option<NodeAdvert> {
+        let app_data = advert.app_data();
+        if !app_data.valid {
+            return None;
+        }
+        let position = app_data
+            .location
+            .filter(|l| l.in_range && !l.is_unset())
+            .map(|l| l.degrees());
+        // Without a position nobody can say where it is from.
+        let is_foreign = match (&self.area, position) {
+            (Some(area), Some(position)) => !geography::contains(area, position),
+            _ => false,
+        };
+        if is_foreign && self.drop_foreign {
+            return None;
+        }
+        Some(NodeAdvert {
+            public_key: advert.public_key.to_string(),
+            name: app_data.name.clone(),
+            role: role(app_data.node_type?),
+            position,
+            is_foreign,
+            timestamp: i64::from(advert.timestamp).min(heard_at + MAX_AHEAD_SECONDS),
+        })
+    }
+}
+
+/// The word that v3 has for a node type.
+fn role(node_type: NodeType) -> String {
+    match node_type.code() {
+        0 => "none".to_owned(),
+        1 => "companion".to_owned(),
+        2 => "repeater".to_owned(),
+        3 => "room".to_owned(),
+        4 => "sensor".to_owned(),
+        other => format!("type-{other}"),
+    }
+}
+
+/// The path as v3 stores it: the header's hops, but for TRACE the hops of the payload.
+pub(crate) fn path_json(frame: &Frame<'_>) -> String {
+    if frame.payload_type == PayloadType::Trace {
+        if let Ok(Payload::Trace(trace)) = frame.decode_payload() {
+            return hops(trace.entries());
+        }
+        return "[]".to_owned();
+    }
+    hops(frame.path.entries())
+}
+
+fn hops<'a>(entries: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut json = String::from("[");
+    for (n, entry) in entries.enumerate() {
+        if n > 0 {
+            json.push(',');
+        }
+        json.push('"');
+        json.push_str(&hex::encode_upper(entry));
+        json.push('"');
+    }
+    json.push(']');
+    json
+}

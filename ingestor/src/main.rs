@@ -1,0 +1,55 @@
+//! `meshcore-ingestor`: parse, log, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use meshcore_ingestor::config::{Args, Config};
+use meshcore_ingestor::run;
+use meshcore_lifecycle::{ShutdownBudget, Signals, exit_code};
+use meshcore_telemetry::{LogFormat, init_logging};
+
+/// Stores what MeshCore observers publish over MQTT, and acknowledges it when it is durable.
+#[derive(Parser)]
+#[command(name = "meshcore-ingestor", version)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    // First of all: process 1 of a container ignores signals that it has no handler for.
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error.into(), exit_code::FAILED),
+    };
+    let loaded = match Config::load(Cli::parse().args) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+    };
+    init_logging(&loaded.config.log_level, LogFormat::from_env());
+    for warning in &loaded.warnings {
+        tracing::warn!(key = warning.path, "{warning}");
+    }
+    let budget = match ShutdownBudget::from_env() {
+        Ok(budget) => budget,
+        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %loaded.config.redacted(), "The ingestor starts");
+    match run(loaded.config, budget, &signals).await {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            let code = error.exit_code();
+            fail(&error.into(), code)
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last words of a program that can't start"
+)]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("meshcore-ingestor: {error:#}");
+    ExitCode::from(code)
+}
