@@ -1,1 +1,76 @@
-//! meshcore-cli
+//! The `meshcore` command line: one module for each sub-command, and the MQTT publisher that some
+//! of them share.
+//!
+//! Exit codes: 0 done, 1 something failed, 2 the command line cannot be used.
+
+pub mod broker;
+mod decode;
+mod feed_line;
+pub mod publisher;
+mod replay;
+mod session;
+mod simulate;
+mod stop;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tools for MeshCore meshes: decode frames, publish a simulated mesh, replay a recorded feed.
+#[derive(Debug, Parser)]
+#[command(name = "meshcore", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is in a frame, byte by byte or as JSON.
+    Decode(decode::DecodeArgs),
+    /// Publish a simulated mesh to a broker, or write it to a file.
+    Simulate(simulate::SimulateArgs),
+    /// Publish a recorded feed to a broker.
+    Replay(replay::ReplayArgs),
+}
+
+/// Reads the command line, does what it says, and gives the exit code of the process.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Decode(args) => decode::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Replay(args) => replay::run(args),
+    };
+    result.unwrap_or_else(|err| {
+        terminal::complain(&err);
+        ExitCode::from(exit_code(&err))
+    })
+}
+
+/// 2 for what the user must write differently, else 1.
+fn exit_code(err: &anyhow::Error) -> u8 {
+    if err.is::<terminal::Usage>() { 2 } else { 1 }
+}
+
+/// The runtime of the sub-commands that talk to a broker: one thread for the source of messages
+/// and one for the connection.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    Ok(runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

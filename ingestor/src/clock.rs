@@ -150,6 +150,7 @@ mod tests {
 
     const NOW: i64 = 1_790_000_000_000;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the argument takes it")]
     fn stamp(offset_ms: i64, zoned: bool) -> Option<FeederTime> {
         Some(FeederTime {
             time: Timestamp::from_millisecond(NOW + offset_ms).unwrap(),

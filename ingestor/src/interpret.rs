@@ -105,7 +105,7 @@ impl Interpreter {
         match message {
             Message::Reception(reception) => self.reception(origin, arrival, reception),
             Message::Transmit(sent) => {
-                self.check_packet_iata(origin, sent.iata.as_deref())?;
+                check_packet_iata(origin, sent.iata.as_deref())?;
                 let (observer, _) = self.observer(
                     origin,
                     arrival,
@@ -152,7 +152,7 @@ impl Interpreter {
         arrival: &Arrival<'_>,
         heard: feed::Reception,
     ) -> Result<Record, Ignored> {
-        self.check_packet_iata(origin, heard.iata.as_deref())?;
+        check_packet_iata(origin, heard.iata.as_deref())?;
         let who = Who {
             id: heard.observer_id,
             name: heard.observer_name,
@@ -378,16 +378,6 @@ impl Interpreter {
         Ok((observer, heard))
     }
 
-    fn check_packet_iata(&self, origin: &Origin, iata: Option<&str>) -> Result<(), Ignored> {
-        if origin.iata_filter.is_empty() {
-            return Ok(());
-        }
-        match iata.or(origin.region.as_deref()) {
-            Some(iata) if origin.iata_filter.contains(iata) => Ok(()),
-            _ => Err(Ignored::IataFiltered),
-        }
-    }
-
     fn count_received(&self, source: &str, kind: &'static str) {
         let label = SourceKindLabel {
             source: source.to_owned(),
@@ -410,6 +400,17 @@ impl Interpreter {
             .decode_errors
             .get_or_create(&KindLabel { kind })
             .inc();
+    }
+}
+
+/// Packets of other regions than the source is for are not taken.
+fn check_packet_iata(origin: &Origin, iata: Option<&str>) -> Result<(), Ignored> {
+    if origin.iata_filter.is_empty() {
+        return Ok(());
+    }
+    match iata.or(origin.region.as_deref()) {
+        Some(iata) if origin.iata_filter.contains(iata) => Ok(()),
+        _ => Err(Ignored::IataFiltered),
     }
 }
 

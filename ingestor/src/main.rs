@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), exit_code::CONFIG),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %loaded.config.redacted(), "The ingestor starts");
-    match run(loaded.config, budget, &signals).await {
+    match Box::pin(run(loaded.config, budget, &signals)).await {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             let code = error.exit_code();

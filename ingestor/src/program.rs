@@ -18,6 +18,7 @@ use meshcore_telemetry::{AdminServer, Health, router};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::acknowledge::Acknowledger;
 use crate::clock::Clocks;
@@ -214,6 +215,8 @@ struct Running {
     handles: Vec<SourceHandle>,
     tasks: JoinSet<()>,
     queue: mpsc::Sender<(meshcore_store::Record, Token)>,
+    /// Tracks the polite end of sockets.
+    farewells: TaskTracker,
 }
 
 impl Running {
@@ -228,6 +231,7 @@ impl Running {
         let clocks = Clocks::new(store.observer_skews().await.map_err(StartError::Store)?);
         let describer = Describer::new(&config).map_err(StartError::Other)?;
         let stop_intake = CancellationToken::new();
+        let farewells = TaskTracker::new();
         let shared = Arc::new(Shared {
             interpreter: Interpreter::new(Filters::new(&config), clocks, Arc::clone(&metrics)),
             queue: queue.clone(),
@@ -236,6 +240,7 @@ impl Running {
             stop_intake: stop_intake.clone(),
             qos0_places: Arc::new(AtomicUsize::new(config.queue_messages)),
             subscriptions: Remembered::beside(&config.db_path),
+            farewells: farewells.clone(),
         });
         let maintenance = Maintenance::new(retention(&config));
         let acknowledger = Acknowledger::new(metrics, readiness.clone());
@@ -272,6 +277,7 @@ impl Running {
             handles,
             tasks,
             queue,
+            farewells,
         })
     }
 
@@ -292,6 +298,7 @@ impl Running {
             handles,
             mut tasks,
             queue,
+            farewells,
         } = self;
         let store: Arc<tokio::sync::Mutex<Option<Store>>> = Arc::default();
 
@@ -321,6 +328,8 @@ impl Running {
             while let Some(ended) = tasks.join_next().await {
                 ended?;
             }
+            farewells.close();
+            farewells.wait().await;
             Ok::<_, StepError>(())
         });
         let checkpointed = Arc::clone(&store);

@@ -4,10 +4,12 @@
 //! by what the broker sends unacknowledged and always fits the queue; what is at QoS 0 is dropped and counted
 //! when there is no room.
 
+mod lessons;
 mod link;
 mod mqtt4;
 mod mqtt5;
 mod sign_in;
+mod socket;
 pub(crate) mod tls;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,25 +20,20 @@ use meshcore_store::Record;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::lessons::{GOOD_CONNECTION, Lessons};
 pub(crate) use self::link::Ack;
-pub use self::link::Version;
 use self::link::{Incoming, Link, LinkClient, LinkError, LinkEvent, LinkOptions};
 use crate::clock::Backlog;
-use crate::config::{Protocol, Qos, Source as SourceConfig};
+use crate::config::{Qos, Source as SourceConfig};
 use crate::interpret::{Arrival, Interpreter, Origin};
 use crate::metrics::{Metrics, SourceLabel};
 
 /// The first and the longest pause before a reconnect.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A connection that lived longer than this was a good one: the next pause is the first again.
-const GOOD_CONNECTION: Duration = Duration::from_secs(30);
-/// How many closes before any CONNACK it takes to fall back to 3.1.1.
-const CLOSES_TO_FALL_BACK: u32 = 2;
-/// How many equal failures to read what the broker sends it takes to give the session up.
-const FAILURES_TO_CLEAR: u32 = 3;
-/// How many short connections in a row look like two clients with one client id.
-const SHORT_CONNECTIONS: u32 = 5;
+/// How long a DISCONNECT may take before a broker that takes nothing in any more is left without one.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What travels with a record to the writer and comes back with its commit.
 #[derive(Debug)]
@@ -94,6 +91,8 @@ pub(crate) struct Shared {
     /// How many more messages at QoS 0 may wait for the writer.
     pub(crate) qos0_places: Arc<AtomicUsize>,
     pub(crate) subscriptions: crate::subscriptions::Remembered,
+    /// Tracks the polite end of sockets.
+    pub(crate) farewells: TaskTracker,
 }
 
 /// A running source, as the rest of the program sees it.
@@ -117,7 +116,8 @@ impl SourceHandle {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Asks for a DISCONNECT behind all acknowledgements; without a connection the source just ends.
+    /// Asks for a DISCONNECT behind all acknowledgements; without a connection, or if the broker takes nothing
+    /// in any more, the source just ends.
     pub(crate) fn disconnect(&self) {
         let client = self
             .client
@@ -126,7 +126,13 @@ impl SourceHandle {
             .clone();
         if !client.is_some_and(|client| client.disconnect()) {
             self.leave.cancel();
+            return;
         }
+        let leave = self.leave.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(GOODBYE).await;
+            leave.cancel();
+        });
     }
 
     fn set_client(&self, client: Option<LinkClient>) {
@@ -140,12 +146,7 @@ pub(crate) struct Source {
     shared: Arc<Shared>,
     handle: SourceHandle,
     origin: Origin,
-    version: Version,
-    /// Closes before any CONNACK, in a row.
-    closes: u32,
-    /// The last failure to read what came, and how often in a row.
-    unreadable: Option<(String, u32)>,
-    short_connections: u32,
+    lessons: Lessons,
     label: SourceLabel,
 }
 
@@ -158,14 +159,11 @@ struct Ended {
 
 impl Source {
     pub(crate) fn new(config: SourceConfig, shared: Arc<Shared>) -> (Self, SourceHandle) {
-        let version = match config.protocol {
-            Protocol::V311 => Version::V4,
-            Protocol::V5 | Protocol::Auto => Version::V5,
-        };
+        let lessons = Lessons::new(config.protocol);
         let state = SourceState {
             name: config.name.clone(),
             connected: false,
-            protocol: version.as_str(),
+            protocol: lessons.version().as_str(),
             problem: Some("not connected yet".to_owned()),
             last_message_ms: 0,
         };
@@ -191,10 +189,7 @@ impl Source {
             shared,
             handle: handle.clone(),
             origin,
-            version,
-            closes: 0,
-            unreadable: None,
-            short_connections: 0,
+            lessons,
             label,
         };
         (source, handle)
@@ -212,6 +207,9 @@ impl Source {
                 .get_or_create(&self.label)
                 .set(0);
             if self.handle.leave.is_cancelled() || self.shared.stop_intake.is_cancelled() {
+                if let Some(error) = &ended.error {
+                    tracing::warn!(source = %self.config.name, %error, "The source ended without a DISCONNECT");
+                }
                 return;
             }
             if ended.lasted > GOOD_CONNECTION {
@@ -231,56 +229,23 @@ impl Source {
     /// Draws conclusions from how a connection ended, and says it once.
     fn learn_from(&mut self, ended: &Ended) {
         let Some(error) = &ended.error else { return };
-        let problem = error.to_string();
-        tracing::warn!(source = %self.config.name, broker = %self.config.broker, problem, connected = ended.was_connected, "The source is not connected");
+        let name = &self.config.name;
+        let news = self.lessons.ended(error, ended.was_connected, ended.lasted);
+        let mut problem = error.to_string();
+        if news.client_id_shared {
+            tracing::error!(source = %name, "Connections end right after they begin: another client seems to use the same client id; give each its own clientId");
+            problem.push_str("; does another client use the same client id?");
+        }
+        tracing::warn!(source = %name, broker = %self.config.broker, problem, connected = ended.was_connected, "The source is not connected");
+        let protocol = self.lessons.version().as_str();
+        if news.version_changed {
+            tracing::warn!(source = %name, protocol, "The broker refuses the other version of MQTT, or closes when it hears it; going on with this one");
+        }
         self.handle.update(|state| {
             state.connected = false;
-            state.problem = Some(problem.clone());
+            state.problem = Some(problem);
+            state.protocol = protocol;
         });
-        if !ended.was_connected
-            && self.config.protocol == Protocol::Auto
-            && self.version == Version::V5
-        {
-            match error {
-                LinkError::VersionRefused => self.fall_back(),
-                LinkError::Closed(_) => {
-                    self.closes += 1;
-                    if self.closes >= CLOSES_TO_FALL_BACK {
-                        self.fall_back();
-                    }
-                }
-                _ => self.closes = 0,
-            }
-        }
-        match error {
-            LinkError::Unreadable(why) if ended.was_connected => {
-                let times = match &self.unreadable {
-                    Some((last, times)) if last == why => times + 1,
-                    _ => 1,
-                };
-                self.unreadable = Some((why.clone(), times));
-            }
-            _ if ended.lasted > GOOD_CONNECTION => self.unreadable = None,
-            _ => {}
-        }
-        let short = ended.was_connected && ended.lasted < Duration::from_secs(5);
-        let taken_over =
-            *error == LinkError::TakenOver || (short && matches!(error, LinkError::Closed(_)));
-        self.short_connections = if taken_over {
-            self.short_connections + 1
-        } else {
-            0
-        };
-        if *error == LinkError::TakenOver || self.short_connections == SHORT_CONNECTIONS {
-            tracing::error!(source = %self.config.name, "Connections end right after they begin: does another client use the same client id? Give each its own clientId");
-        }
-    }
-
-    fn fall_back(&mut self) {
-        tracing::warn!(source = %self.config.name, "The broker does not speak MQTT 5; going on with 3.1.1");
-        self.version = Version::V4;
-        self.handle
-            .update(|state| state.protocol = Version::V4.as_str());
     }
 
     /// One connection, from CONNECT to its end.
@@ -299,17 +264,7 @@ impl Source {
 
     async fn drive(&mut self, was_connected: &mut bool) -> Result<(), LinkError> {
         let options = self.link_options()?;
-        if options.clean {
-            self.unreadable = None;
-            self.shared
-                .metrics
-                .sessions_cleared
-                .get_or_create(&self.label)
-                .inc();
-            tracing::error!(source = %self.config.name, "Something in the session can't be read; the session is given up, what the broker held for us is lost");
-        }
-        let clean = options.clean;
-        let mut link = Link::new(self.version, &options).map_err(LinkError::Other)?;
+        let mut link = Link::new(self.lessons.version(), &options).map_err(LinkError::Other)?;
         self.handle.set_client(Some(link.client()));
         let leave = self.handle.leave.clone();
         let stop = self.shared.stop_intake.clone();
@@ -321,7 +276,7 @@ impl Source {
                 event = link.poll() => event?,
                 () = leave.cancelled() => return Ok(()),
                 () = stop.cancelled(), if !*was_connected => return Ok(()),
-                () = silence(self.config.silence, silent_since) => {
+                () = silence(self.config.silence, silent_since), if *was_connected => {
                     let seconds = self.config.silence.unwrap_or_default().as_secs();
                     return Err(LinkError::Other(format!("no message for {seconds} s")));
                 }
@@ -329,9 +284,14 @@ impl Source {
             match event {
                 LinkEvent::Connected { session_present } => {
                     *was_connected = true;
-                    self.closes = 0;
                     silent_since = Instant::now();
-                    self.connected(&link.client(), session_present, clean);
+                    self.lessons.connected();
+                    if options.clean {
+                        self.session_cleared();
+                        link.client().disconnect();
+                    } else {
+                        self.connected(&link.client(), session_present);
+                    }
                 }
                 LinkEvent::Publish(message) => {
                     silent_since = Instant::now();
@@ -345,17 +305,14 @@ impl Source {
     }
 
     fn link_options(&self) -> Result<LinkOptions, LinkError> {
-        let clean = self
-            .unreadable
-            .as_ref()
-            .is_some_and(|(_, times)| *times >= FAILURES_TO_CLEAR);
         Ok(LinkOptions {
             client_id: self.client_id(),
             target: tls::target(&self.config).map_err(LinkError::Other)?,
             credentials: sign_in::credentials(&self.config).map_err(LinkError::Other)?,
             keep_alive: self.config.keep_alive,
             connect_timeout: self.config.connect_timeout,
-            clean,
+            clean: self.lessons.must_clear_session(),
+            farewells: self.shared.farewells.clone(),
         })
     }
 
@@ -374,7 +331,20 @@ impl Source {
         })
     }
 
-    fn connected(&mut self, client: &LinkClient, session_present: bool, clean: bool) {
+    /// The broker has begun a new session for us. A 3.1.1 broker forgets that one too when the connection ends,
+    /// so nothing is subscribed in it: the next connection begins the one that stays.
+    fn session_cleared(&mut self) {
+        self.lessons.session_cleared();
+        self.shared.subscriptions.remember(&self.config.name, &[]);
+        self.shared
+            .metrics
+            .sessions_cleared
+            .get_or_create(&self.label)
+            .inc();
+        tracing::error!(source = %self.config.name, "Something in the session can't be read, again and again; the session was given up, what the broker held for us is lost");
+    }
+
+    fn connected(&mut self, client: &LinkClient, session_present: bool) {
         self.origin.backlog = Backlog::connected(session_present, now_ms());
         self.shared
             .metrics
@@ -382,7 +352,7 @@ impl Source {
             .get_or_create(&self.label)
             .inc();
         let before = self.shared.subscriptions.of(&self.config.name);
-        if !session_present && !before.is_empty() && !clean {
+        if !session_present && !before.is_empty() {
             self.shared
                 .metrics
                 .sessions_lost
@@ -397,7 +367,7 @@ impl Source {
             tracing::info!(source = %self.config.name, topic, "Unsubscribing from a topic that is configured no more");
             client.unsubscribe(topic);
         }
-        tracing::info!(source = %self.config.name, broker = %self.config.broker, protocol = self.version.as_str(), session_present, "The source is connected");
+        tracing::info!(source = %self.config.name, broker = %self.config.broker, protocol = self.lessons.version().as_str(), session_present, "The source is connected");
         if !client.subscribe(
             &self.config.topics,
             matches!(self.config.qos, Qos::AtLeastOnce).into(),
@@ -445,12 +415,14 @@ impl Source {
             return;
         }
         let now = now_ms();
-        self.handle.update(|state| state.last_message_ms = now);
-        self.shared
-            .metrics
-            .source_last_message
-            .get_or_create(&self.label)
-            .set(now / 1000);
+        if !message.retain {
+            self.handle.update(|state| state.last_message_ms = now);
+            self.shared
+                .metrics
+                .source_last_message
+                .get_or_create(&self.label)
+                .set(now / 1000);
+        }
         let slot = if message.ack.is_none() {
             let Some(slot) = QueueSlot::take(&self.shared.qos0_places) else {
                 self.shared.interpreter.count_ignored("queue_full");
@@ -507,12 +479,34 @@ pub(crate) fn now_ms() -> i64 {
 /// Sorts an I/O error: a peer that closed is something else than a network that failed.
 fn io_error(error: &std::io::Error) -> LinkError {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    // In the middle of a packet or a WebSocket; these have no kind of their own.
+    const CLOSED_IN_BETWEEN: [&str; 2] = ["bytes remaining on stream", "without closing handshake"];
+    let text = error.to_string();
     match error.kind() {
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => {
-            LinkError::Closed(error.to_string())
-        }
-        _ => LinkError::Other(error.to_string()),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => LinkError::Closed(text),
+        _ if CLOSED_IN_BETWEEN.iter().any(|words| text.contains(words)) => LinkError::Closed(text),
+        _ => LinkError::Other(text),
     }
+}
+
+fn timed_out() -> LinkError {
+    LinkError::Other("the broker did not answer in time".into())
+}
+
+fn no_pings() -> LinkError {
+    LinkError::Other("the broker does not answer pings".into())
+}
+
+/// The words of a reason code: `NotAuthorized` reads "not authorized".
+fn in_words(code: &impl std::fmt::Debug) -> String {
+    let mut words = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// An error with all its causes.

@@ -52,9 +52,12 @@ impl Remembered {
             all.insert(source.to_owned(), topics.to_vec());
             serde_json::to_vec(&*all)
         };
-        let written = text
-            .map_err(std::io::Error::other)
-            .and_then(|text| std::fs::write(&self.path, text));
+        let written = text.map_err(std::io::Error::other).and_then(|text| {
+            // Renamed into place: half a file would be worth nothing.
+            let new = self.path.with_extension("json.new");
+            std::fs::write(&new, text)?;
+            std::fs::rename(new, &self.path)
+        });
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "The subscriptions could not be noted");
         }

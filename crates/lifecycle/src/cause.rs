@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::report::error_chain;
-use crate::{Signal, exit_code};
+use crate::{Signal, StepError, exit_code};
 
 /// Why a program stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +44,16 @@ impl Cause {
         }
     }
 
-    /// A task that never ends has ended, with an error or even without one.
-    pub fn task_ended<T, E: Error + 'static>(
+    /// A task that never ends has ended, with an error (of any kind, `anyhow` too) or without one.
+    pub fn task_ended<T, E: Into<StepError>>(
         task: impl Into<String>,
         result: Result<T, E>,
     ) -> Self {
         match result {
-            Err(error) => Self::task_failed(task, &error),
+            Err(error) => {
+                let error: StepError = error.into();
+                Self::task_failed(task, &*error)
+            }
             Ok(_) => Self::TaskFailed {
                 task: task.into(),
                 error: "ended by itself".to_owned(),
@@ -68,10 +71,10 @@ impl Cause {
         }
     }
 
-    /// The code that the process ends with if every step goes well.
+    /// The code that the process ends with if every step goes well; a failed task never gives 0.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::TaskFailed { exit_code, .. } => *exit_code,
+            Self::TaskFailed { exit_code, .. } => (*exit_code).max(exit_code::FAILED),
             Self::Signal(_) | Self::Requested => exit_code::CLEAN,
         }
     }

@@ -142,10 +142,7 @@ impl Progress {
                 state.details.extend(note.details);
             }
             Err(error) => {
-                let code = error
-                    .downcast_ref::<StepFailure>()
-                    .map_or(exit_code::FAILED, |failure| failure.exit_code);
-                state.exit_code = state.exit_code.max(code);
+                state.exit_code = state.exit_code.max(StepFailure::exit_code_of(&*error));
                 phase.outcome = PhaseOutcome::Failed;
                 phase.error = Some(error_chain(&*error));
             }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 
 use serde_json::Value;
 
-use crate::Deadline;
+use crate::{Deadline, exit_code};
 
 /// Any error: `?` in a step turns whatever it meets into one.
 pub type StepError = Box<dyn Error + Send + Sync>;
@@ -96,5 +97,39 @@ impl StepFailure {
             exit_code,
             source: error.into(),
         }
+    }
+
+    /// The exit code of a step's error: that of the first `StepFailure` in its chain of causes, and
+    /// never 0.
+    pub(crate) fn exit_code_of(error: &(dyn Error + 'static)) -> u8 {
+        iter::successors(Some(error), |&error| error.source())
+            .find_map(|error| error.downcast_ref::<Self>())
+            .map_or(exit_code::FAILED, |failure| {
+                failure.exit_code.max(exit_code::FAILED)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("closing the database")]
+    struct Closing(#[source] StepFailure);
+
+    #[test]
+    fn an_exit_code_is_found_below_other_errors_and_is_never_clean() {
+        let failure = StepFailure::new(exit_code::IO_ERROR, "short write");
+        assert_eq!(
+            StepFailure::exit_code_of(&Closing(failure)),
+            exit_code::IO_ERROR
+        );
+        let failure = StepFailure::new(exit_code::CLEAN, "odd");
+        assert_eq!(StepFailure::exit_code_of(&failure), exit_code::FAILED);
+        assert_eq!(
+            StepFailure::exit_code_of(&std::fmt::Error),
+            exit_code::FAILED
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! What can go wrong in the store, and what each failure means for the caller.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteError;
+
+use crate::filesystem::{folder_of, free_and_total_bytes};
 
 /// A result of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,6 +54,12 @@ pub enum Error {
         /// The version that is linked.
         found: String,
     },
+    /// SQLite does not sync each commit, although it was told to.
+    #[error("SQLite does not take synchronous = FULL (it says {level}): nothing would be durable")]
+    NotSynchronous {
+        /// What it says instead of 2.
+        level: i64,
+    },
     /// The file system can't keep SQLite's promises.
     #[error(
         "{path} is on {kind}, which can't keep a WAL safe: use a local file system (ext4, xfs), or allow it with allowUnsupportedFilesystem"
@@ -75,6 +83,15 @@ pub enum Error {
     Fenced {
         /// The database file.
         path: PathBuf,
+    },
+    /// What failed would have needed room, and there is hardly any on the disk.
+    #[error("there is no room on the disk of {path}")]
+    NoRoom {
+        /// The database file.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: Box<Error>,
     },
     /// A file could not be read or written.
     #[error("{action} {path}")]
@@ -139,6 +156,24 @@ impl Error {
         error.code()?.parse().ok()
     }
 
+    /// This failure, or [`Error::NoRoom`] if it is one of those that SQLite calls something else and the disk
+    /// of the database at `db` has hardly any room left.
+    pub(crate) fn or_no_room(self, db: &Path) -> Self {
+        let is_disguised = self
+            .sqlite_code()
+            .is_some_and(|code| DISGUISED_FULL.contains(&code));
+        let is_full =
+            || free_and_total_bytes(folder_of(db)).is_ok_and(|(free, _)| free < HARDLY_ANY_ROOM);
+        if is_disguised && is_full() {
+            Self::NoRoom {
+                path: db.to_owned(),
+                source: Box::new(self),
+            }
+        } else {
+            self
+        }
+    }
+
     /// What this failure means for the writer.
     pub fn class(&self) -> Class {
         match self {
@@ -146,9 +181,11 @@ impl Error {
             | Self::Newer { .. }
             | Self::Foreign { .. }
             | Self::OldSqlite { .. }
+            | Self::NotSynchronous { .. }
             | Self::FileSystem { .. }
             | Self::Unsettled { .. } => Class::Refused,
             Self::Fenced { .. } => Class::Other,
+            Self::NoRoom { .. } => Class::Full,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Full,
                 _ => Class::Io,
@@ -158,13 +195,28 @@ impl Error {
     }
 }
 
+/// What SQLite says when it can't create or extend the WAL's index or another file of its own. Failed syncs
+/// are not among them: after those nothing in the page cache can be believed.
+const DISGUISED_FULL: [i32; 6] = [
+    libsqlite3_sys::SQLITE_IOERR_SHMOPEN,
+    libsqlite3_sys::SQLITE_IOERR_SHMSIZE,
+    libsqlite3_sys::SQLITE_IOERR_SHMMAP,
+    libsqlite3_sys::SQLITE_IOERR_WRITE,
+    libsqlite3_sys::SQLITE_IOERR_TRUNCATE,
+    libsqlite3_sys::SQLITE_CANTOPEN,
+];
+/// Free bytes below which such a failure is put down to the full disk.
+const HARDLY_ANY_ROOM: u64 = 1 << 20;
+
 /// Sorts an extended result code of SQLite (<https://sqlite.org/rescode.html>).
 fn classify(code: i32) -> Class {
     match code & 0xff {
         libsqlite3_sys::SQLITE_FULL => Class::Full,
         libsqlite3_sys::SQLITE_IOERR => Class::Io,
         libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Corrupt,
-        libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Class::Busy,
+        libsqlite3_sys::SQLITE_BUSY
+        | libsqlite3_sys::SQLITE_LOCKED
+        | libsqlite3_sys::SQLITE_PROTOCOL => Class::Busy,
         libsqlite3_sys::SQLITE_CONSTRAINT
         | libsqlite3_sys::SQLITE_TOOBIG
         | libsqlite3_sys::SQLITE_MISMATCH
@@ -192,11 +244,11 @@ mod tests {
     fn extended_codes_are_sorted_by_their_primary_code() {
         for (code, class) in [
             (13, Class::Full),
-            (10 | (3 << 8), Class::Io),
-            (11 | (1 << 8), Class::Corrupt),
+            (778, Class::Io),
+            (267, Class::Corrupt),
             (26, Class::Corrupt),
-            (5 | (2 << 8), Class::Busy),
-            (19 | (8 << 8), Class::Row),
+            (517, Class::Busy),
+            (2067, Class::Row),
             (1, Class::Other),
         ] {
             assert_eq!(classify(code), class, "code {code}");

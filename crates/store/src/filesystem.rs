@@ -25,10 +25,10 @@ pub(crate) fn check_kind(folder: &Path) -> Result<()> {
     let stat =
         statfs(folder).map_err(|e| Error::io("look at the file system of", folder, e.into()))?;
     // `f_type` is signed or unsigned by platform; the low 32 bits are the magic number.
-    #[expect(
+    #[allow(
         clippy::cast_sign_loss,
         clippy::unnecessary_cast,
-        reason = "a bit pattern, not a number"
+        reason = "a bit pattern, whose type differs by platform"
     )]
     let magic = (stat.f_type as u64) & 0xFFFF_FFFF;
     match UNSAFE_FILE_SYSTEMS
@@ -84,55 +84,81 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Room set aside so that a full disk can still be checkpointed.
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Room set aside so that a full disk can still be checkpointed and cleared.
 #[derive(Debug)]
 pub(crate) struct Ballast {
     path: PathBuf,
     bytes: u64,
+    stands: bool,
 }
 
 impl Ballast {
+    /// The ballast of the database at `db`: `bytes`, but not more than a sixteenth of the disk.
     pub(crate) fn new(db: &Path, bytes: u64) -> Self {
+        let most = free_and_total_bytes(folder_of(db)).map_or(u64::MAX, |(_, total)| total / 16);
         Self {
             path: beside(db, ".ballast"),
-            bytes,
+            bytes: bytes.min(most),
+            stands: false,
         }
     }
 
-    /// Whether the ballast stands at its full size.
-    pub(crate) fn is_in_place(&self) -> bool {
-        self.bytes == 0 || std::fs::metadata(&self.path).is_ok_and(|m| m.len() >= self.bytes)
+    /// How much room is set aside, if any is wanted.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        (self.bytes > 0).then_some(self.bytes)
     }
 
-    /// Puts the ballast in place.
+    /// How much room it will take as soon as it can.
+    pub(crate) fn missing_bytes(&self) -> u64 {
+        if self.stands { 0 } else { self.bytes }
+    }
+
+    /// Puts the ballast in place if it isn't.
     ///
     /// # Errors
     /// When there is no room for it.
-    pub(crate) fn fill(&self) -> Result<()> {
-        if self.is_in_place() {
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        if self.stands || self.bytes == 0 {
             return Ok(());
         }
-        let result = OpenOptions::new()
+        match self.allocate() {
+            Ok(()) => self.stands = true,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(path = %self.path.display(), "This file system can't set room aside for when the disk is full");
+                self.release();
+                self.bytes = 0;
+            }
+            Err(error) => {
+                self.release();
+                return Err(Error::io("set room aside in", &self.path, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&self) -> io::Result<()> {
+        let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&self.path)
-            .and_then(|file| {
-                fallocate(&file, FallocateFlags::empty(), 0, self.bytes)?;
-                file.sync_all()
-            });
-        result.map_err(|e| {
-            self.drop_quietly();
-            Error::io("set room aside in", &self.path, e)
-        })
+            .open(&self.path)?;
+        if file.metadata()?.len() > self.bytes {
+            file.set_len(self.bytes)?;
+        }
+        fallocate(&file, FallocateFlags::empty(), 0, self.bytes)?;
+        file.sync_all()
     }
 
     /// Gives the room back.
-    pub(crate) fn release(&self) {
-        self.drop_quietly();
-    }
-
-    fn drop_quietly(&self) {
+    pub(crate) fn release(&mut self) {
+        self.stands = false;
         if let Err(error) = std::fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -148,27 +174,34 @@ mod tests {
     #[test]
     fn ballast_takes_its_room_and_gives_it_back() {
         let dir = tempfile::tempdir().unwrap();
-        let ballast = Ballast::new(&dir.path().join("a.db"), 1 << 20);
-        assert!(!ballast.is_in_place());
+        let file = dir.path().join("a.db.ballast");
+        let bytes = || std::fs::metadata(&file).map_or(0, |m| m.len());
+        let mut ballast = Ballast::new(&dir.path().join("a.db"), 1 << 20);
         ballast.fill().unwrap();
-        assert!(ballast.is_in_place());
-        assert_eq!(
-            std::fs::metadata(dir.path().join("a.db.ballast"))
-                .unwrap()
-                .len(),
-            1 << 20
-        );
+        assert_eq!(bytes(), 1 << 20);
         ballast.release();
-        assert!(!ballast.is_in_place());
+        assert!(!file.exists());
         ballast.release();
+        ballast.fill().unwrap();
+        // A later life with another size.
+        Ballast::new(&dir.path().join("a.db"), 1 << 16)
+            .fill()
+            .unwrap();
+        assert_eq!(bytes(), 1 << 16);
     }
 
     #[test]
     fn a_ballast_that_does_not_fit_leaves_no_file_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let ballast = Ballast::new(&dir.path().join("a.db"), 1 << 60);
+        let db = dir.path().join("a.db");
+        let mut ballast = Ballast {
+            bytes: 1 << 60,
+            ..Ballast::new(&db, 1)
+        };
         assert!(ballast.fill().is_err());
-        assert!(!dir.path().join("a.db.ballast").exists());
+        assert!(!beside(&db, ".ballast").exists());
+        let (_, total) = free_and_total_bytes(dir.path()).unwrap();
+        assert!(Ballast::new(&db, u64::MAX).bytes <= total / 16);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl FrameHead {
         let (codes, rest) = rest
             .split_at_checked(if has_codes { 4 } else { 0 })
             .unwrap_or_default();
-        head[1..1 + codes.len()].copy_from_slice(codes);
+        head[1..=codes.len()].copy_from_slice(codes);
         head[5] = rest.first().map_or(0, |path_len| path_len >> 6);
         Self(head)
     }
@@ -47,10 +47,10 @@ pub(crate) struct KnownTransmissions {
 }
 
 impl KnownTransmissions {
-    pub(crate) fn get(&self, hash: &[u8; 8]) -> Option<KnownTransmission> {
+    pub(crate) fn get(&self, hash: [u8; 8]) -> Option<KnownTransmission> {
         self.newer
-            .get(hash)
-            .or_else(|| self.older.get(hash))
+            .get(&hash)
+            .or_else(|| self.older.get(&hash))
             .copied()
     }
 
@@ -61,10 +61,10 @@ impl KnownTransmissions {
         self.newer.insert(hash, known);
     }
 
-    /// Forgets everything; needed after rows were deleted.
-    pub(crate) fn clear(&mut self) {
-        self.newer.clear();
-        self.older.clear();
+    /// Forgets a packet whose row was deleted.
+    pub(crate) fn forget(&mut self, hash: [u8; 8]) {
+        self.newer.remove(&hash);
+        self.older.remove(&hash);
     }
 }
 
@@ -133,9 +133,9 @@ mod tests {
         assert!(known.newer.len() + known.older.len() <= 2 * GENERATION);
         assert!(
             known
-                .get(&(3 * GENERATION as u64 - 1).to_be_bytes())
+                .get((3 * GENERATION as u64 - 1).to_be_bytes())
                 .is_some()
         );
-        assert!(known.get(&0u64.to_be_bytes()).is_none());
+        assert!(known.get(0u64.to_be_bytes()).is_none());
     }
 }

@@ -6,35 +6,45 @@
 //! The file is in WAL mode with `synchronous=FULL`. There is one writer (a lock, and a fencing token checked
 //! in every transaction), and only the writer checkpoints.
 
+mod barrier;
 mod batch;
 mod checkpoint;
+mod connect;
 mod error;
+mod fence;
 mod filesystem;
 mod known;
+mod life;
 mod lock;
 mod maintenance;
 mod mutant;
 mod open;
 mod quarantine;
 mod reader;
+mod retention;
 mod rows;
 mod schema;
 mod sql;
 mod statements;
+mod store;
 mod time;
+mod transaction;
 mod writer;
 
 pub use checkpoint::{Checkpoint, CheckpointMode};
 pub use error::{Class, Error, Result};
 pub use filesystem::free_and_total_bytes;
+pub use life::PreviousEnd;
 pub use lock::WriterLock;
-pub use maintenance::{Maintenance, Retention};
+pub use maintenance::Maintenance;
 pub use mutant::is_active as mutant_is_active;
-pub use open::{Opened, PreviousEnd, Store, StoreOptions};
+pub use open::{Opened, StoreOptions};
 pub use reader::{Reader, Stats};
+pub use retention::Retention;
 pub use rows::{
     ClientReception, Describe, Description, Dropped, MAX_DROPPED_RAW, Neighbors, NodeAdvert,
     Observer, Outcome, Reception, Record, Status, TimeSource,
 };
 pub use schema::SCHEMA_VERSION;
+pub use store::Store;
 pub use writer::{BATCH_ROWS, Commit, Condition, Writer, WriterEvents};

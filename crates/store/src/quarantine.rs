@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::filesystem::{beside, sync_folder};
+use crate::filesystem::{beside, folder_of, sync_folder};
 
 /// Moves the database, its WAL and its shared memory together to names that end in `.corrupt-<time>`.
 /// Gives back the new name of the database.
@@ -16,8 +16,9 @@ pub(crate) fn set_aside(db: &Path) -> Result<PathBuf> {
         suffix = format!(".corrupt-{stamp}-{n}");
     }
     let target = beside(db, &suffix);
-    // The WAL first: a main file without its WAL is the one state that could be mistaken for a good file.
-    for part in ["-wal", "-shm", ""] {
+    // The main file first. A crash between these leaves a WAL without its file, which `set_orphan_aside` finds;
+    // the other way round it would leave a file without its WAL, which looks like a good one and lacks commits.
+    for part in ["", "-wal", "-shm"] {
         let from = beside(db, part);
         let to = beside(&target, part);
         match std::fs::rename(&from, &to) {
@@ -26,10 +27,17 @@ pub(crate) fn set_aside(db: &Path) -> Result<PathBuf> {
             Err(e) => return Err(Error::io("set aside", from, e)),
         }
     }
-    if let Some(folder) = db.parent() {
-        sync_folder(folder)?;
-    }
+    sync_folder(folder_of(db))?;
     Ok(target)
+}
+
+/// Moves a WAL without its database away, if there is one: SQLite would delete it.
+pub(crate) fn set_orphan_aside(db: &Path) -> Result<Option<PathBuf>> {
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
+    if bytes(db) > 0 || bytes(&beside(db, "-wal")) == 0 {
+        return Ok(None);
+    }
+    set_aside(db).map(Some)
 }
 
 #[cfg(test)]
@@ -56,5 +64,21 @@ mod tests {
             assert!(!db.exists());
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 6);
+    }
+
+    #[test]
+    fn a_wal_that_lost_its_database_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("a.db");
+        assert_eq!(set_orphan_aside(&db).unwrap(), None);
+        std::fs::write(beside(&db, "-wal"), "commits").unwrap();
+        let target = set_orphan_aside(&db).unwrap().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(beside(&target, "-wal")).unwrap(),
+            "commits"
+        );
+        std::fs::write(&db, "data").unwrap();
+        std::fs::write(beside(&db, "-wal"), "commits").unwrap();
+        assert_eq!(set_orphan_aside(&db).unwrap(), None);
     }
 }

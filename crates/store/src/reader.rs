@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 
 use crate::error::{Error, Result, SqliteContext};
 use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
@@ -87,6 +87,11 @@ impl Reader {
             });
         }
         Ok(Self { db })
+    }
+
+    /// Closes the connection; the file and its WAL stay as they are.
+    pub async fn close(self) -> Result<()> {
+        self.db.close().await.during("close the database")
     }
 
     /// The totals, in one query.

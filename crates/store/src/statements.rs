@@ -71,6 +71,7 @@ impl Statements {
                 8,
                 ") UPDATE observers SET name = coalesce(v.name, observers.name), \
                  iata = coalesce(v.iata, observers.iata), \
+                 first_seen = min(coalesce(first_seen, v.seen), coalesce(v.seen, first_seen)), \
                  last_seen = nullif(max(coalesce(last_seen, ''), coalesce(v.seen, '')), ''), \
                  last_packet_at = nullif(max(coalesce(last_packet_at, ''), coalesce(v.packet_seen, '')), ''), \
                  packet_count = packet_count + v.n, \
@@ -112,13 +113,24 @@ impl Statements {
                 "INSERT INTO nodes(public_key, name, role, lat, lon, last_seen, first_seen, advert_count, \
                  default_scope, advert_timestamp, foreign_advert) VALUES",
                 11,
-                "ON CONFLICT(public_key) DO UPDATE SET name = coalesce(excluded.name, name), \
-                 role = excluded.role, lat = coalesce(excluded.lat, lat), lon = coalesce(excluded.lon, lon), \
+                // What it says counts by its own clock, as in the firmware; that it was heard counts always: a
+                // node whose clock was set back is alive.
+                "ON CONFLICT(public_key) DO UPDATE SET \
+                 name = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), \
+                 coalesce(excluded.name, name), name), \
+                 role = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), excluded.role, role), \
+                 lat = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), \
+                 coalesce(excluded.lat, lat), lat), \
+                 lon = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), \
+                 coalesce(excluded.lon, lon), lon), \
+                 default_scope = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), \
+                 coalesce(excluded.default_scope, default_scope), default_scope), \
+                 foreign_advert = iif(excluded.advert_timestamp >= coalesce(advert_timestamp, 0), \
+                 excluded.foreign_advert, foreign_advert), \
+                 advert_timestamp = max(coalesce(advert_timestamp, 0), excluded.advert_timestamp), \
+                 first_seen = min(coalesce(first_seen, excluded.first_seen), excluded.first_seen), \
                  last_seen = max(coalesce(last_seen, ''), excluded.last_seen), \
-                 advert_count = advert_count + excluded.advert_count, \
-                 default_scope = coalesce(excluded.default_scope, default_scope), \
-                 advert_timestamp = excluded.advert_timestamp, foreign_advert = excluded.foreign_advert \
-                 WHERE excluded.advert_timestamp >= coalesce(nodes.advert_timestamp, 0)",
+                 advert_count = advert_count + excluded.advert_count",
             ),
             count_hourly: RowsStatement::new(
                 "count by the hour",
@@ -130,10 +142,13 @@ impl Statements {
             ),
             sample_metrics: RowsStatement::new(
                 "store samples of observers",
-                "INSERT OR REPLACE INTO observer_metrics(observer_id, timestamp, noise_floor, tx_air_secs, \
-                 rx_air_secs, recv_errors, battery_mv, packets_sent, packets_recv) VALUES",
+                "WITH v(idx, at, noise_floor, tx_air_secs, rx_air_secs, recv_errors, battery_mv, packets_sent, \
+                 packets_recv) AS (VALUES",
                 9,
-                "",
+                ") INSERT OR REPLACE INTO observer_metrics(observer_id, timestamp, noise_floor, tx_air_secs, \
+                 rx_air_secs, recv_errors, battery_mv, packets_sent, packets_recv) \
+                 SELECT observers.id, v.at, v.noise_floor, v.tx_air_secs, v.rx_air_secs, v.recv_errors, \
+                 v.battery_mv, v.packets_sent, v.packets_recv FROM v JOIN observers ON observers.rowid = v.idx",
             ),
             insert_dropped: RowsStatement::new(
                 "store dead letters",

@@ -4,6 +4,7 @@
 //! is written in large groups.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,13 +12,15 @@ use tokio::time::Instant;
 
 use crate::error::{Class, Error, Result};
 use crate::maintenance::Maintenance;
-use crate::open::Store;
 use crate::rows::{Describe, Outcome, Record};
+use crate::store::Store;
 
 /// The most records one transaction takes.
 pub const BATCH_ROWS: usize = 5_000;
-/// How often a full disk or a locked file is tried again.
+/// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before a locked file is tried again.
+const BUSY_AGAIN: Duration = Duration::from_millis(100);
 
 /// One durable commit.
 #[derive(Debug, Clone)]
@@ -98,41 +101,58 @@ impl<T: Send, E: WriterEvents<T>, D: Describe> Writer<T, E, D> {
         let mut stopping = false;
         let mut group: Vec<(Record, T)> = Vec::new();
         loop {
-            let taken = tokio::select! {
+            tokio::select! {
+                // The order matters: nothing more is taken in once the stop has come, and what is queued goes
+                // before maintenance.
                 biased;
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     self.queue.close();
                     continue;
                 }
-                taken = self.queue.recv_many(&mut group, BATCH_ROWS) => Some(taken),
-                () = tokio::time::sleep_until(self.maintenance.next_due()) => None,
-            };
-            match taken {
-                Some(0) => return Ok(self.store),
-                Some(_) => {
-                    self.gather(&mut group).await;
-                    self = self.commit(&mut group).await?;
+                taken = self.queue.recv_many(&mut group, BATCH_ROWS) => {
+                    if taken == 0 {
+                        return Ok(self.store);
+                    }
                 }
-                None => {}
+                () = tokio::time::sleep_until(self.maintenance.next_due()), if !stopping => {}
             }
-            self = self.maintain().await?;
+            let mut records = 0;
+            if !group.is_empty() {
+                if !stopping && self.gather(&mut group, stop.as_mut()).await {
+                    stopping = true;
+                    self.queue.close();
+                }
+                records = group.len();
+                self = self.commit(&mut group).await?;
+            }
+            if !stopping {
+                self = self.maintain(records).await?;
+            }
         }
     }
 
-    /// Waits a little for more, where that is wanted.
-    async fn gather(&mut self, group: &mut Vec<(Record, T)>) {
-        if self.linger.is_zero() {
-            return;
-        }
+    /// Waits a little for more, where that is wanted. Says whether the stop came meanwhile.
+    async fn gather(
+        &mut self,
+        group: &mut Vec<(Record, T)>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
         let until = Instant::now() + self.linger;
-        while group.len() < BATCH_ROWS {
+        while !self.linger.is_zero() && group.len() < BATCH_ROWS {
             let room = BATCH_ROWS - group.len();
-            match tokio::time::timeout_at(until, self.queue.recv_many(group, room)).await {
-                Ok(n) if n > 0 => {}
-                _ => break,
+            tokio::select! {
+                biased;
+                () = &mut stop => return true,
+                () = tokio::time::sleep_until(until) => break,
+                taken = self.queue.recv_many(group, room) => {
+                    if taken == 0 {
+                        break;
+                    }
+                }
             }
         }
+        false
     }
 
     /// Commits the group, however long that takes, and tells of it.
@@ -147,23 +167,19 @@ impl<T: Send, E: WriterEvents<T>, D: Describe> Writer<T, E, D> {
                 tokens.take().unwrap_or_default(),
             );
         }
-        let mut condition = Condition::Writing;
-        let outcome = loop {
+        let mut trouble = Trouble::default();
+        let (outcome, took) = loop {
             let started = Instant::now();
             match self.store.write(&records, &self.describe).await {
                 Ok(outcome) => break (outcome, started.elapsed()),
-                Err(error) => self = self.overcome(error, &mut condition).await?,
+                Err(error) => self = self.overcome(error, &mut trouble).await?,
             }
         };
-        if !matches!(condition, Condition::Writing) {
+        if trouble.condition.is_some() {
+            tracing::info!("Writing goes on");
             self.events.condition(&Condition::Writing);
         }
-        self.tell(
-            outcome.0,
-            records.len(),
-            outcome.1,
-            tokens.unwrap_or_default(),
-        );
+        self.tell(outcome, records.len(), took, tokens.unwrap_or_default());
         Ok(self)
     }
 
@@ -179,33 +195,46 @@ impl<T: Send, E: WriterEvents<T>, D: Describe> Writer<T, E, D> {
     }
 
     /// Does what can be done about a failed write; gives the error back when nothing can.
-    async fn overcome(mut self, error: Error, condition: &mut Condition) -> Result<Self> {
+    async fn overcome(mut self, error: Error, trouble: &mut Trouble) -> Result<Self> {
         match error.class() {
             Class::Full => {
-                self.change(condition, Condition::DiskFull, &error);
-                if let Err(still) = self.store.make_room().await {
-                    match still.class() {
-                        Class::Full | Class::Busy => tokio::time::sleep(RETRY).await,
-                        _ => return self.fail(still),
-                    }
+                // The first time, a checkpoint and what may be deleted can be enough. Later on, others must make room.
+                if trouble.made_room {
+                    self.hold_up(trouble, Condition::DiskFull, &error);
+                    tokio::time::sleep(RETRY).await;
                 }
-                Ok(self)
+                trouble.made_room = true;
+                match self.maintenance.make_room(&mut self.store).await {
+                    Err(still) if !matches!(still.class(), Class::Full | Class::Busy) => {
+                        self.fail(still)
+                    }
+                    Err(still) => {
+                        tracing::debug!(error = %still, "There is still no room");
+                        Ok(self)
+                    }
+                    Ok(()) => Ok(self),
+                }
             }
             Class::Busy => {
-                self.change(condition, Condition::Busy, &error);
-                tokio::time::sleep(RETRY).await;
+                self.hold_up(trouble, Condition::Busy, &error);
+                // The busy time-out has passed already, but for the few kinds that don't wait for it.
+                tokio::time::sleep(BUSY_AGAIN).await;
                 Ok(self)
             }
-            Class::Corrupt => {
-                let (store, _, path) = self.store.start_over().await?;
-                self.store = store;
-                tracing::error!(error = %error, set_aside = %path.display(), "The database is damaged; it was set aside and a new one begun");
-                *condition = Condition::Writing;
-                self.events.condition(&Condition::SetAside { path });
-                Ok(self)
+            Class::Corrupt if !trouble.started_over => {
+                trouble.started_over = true;
+                self.start_over(&error).await
             }
             _ => self.fail(error),
         }
+    }
+
+    async fn start_over(mut self, error: &Error) -> Result<Self> {
+        let (store, _, path) = Box::pin(self.store.start_over()).await?;
+        self.store = store;
+        tracing::error!(error = error as &dyn std::error::Error, set_aside = %path.display(), "The database is damaged; it was set aside and a new one begun");
+        self.events.condition(&Condition::SetAside { path });
+        Ok(self)
     }
 
     fn fail(self, error: Error) -> Result<Self> {
@@ -215,26 +244,31 @@ impl<T: Send, E: WriterEvents<T>, D: Describe> Writer<T, E, D> {
         Err(error)
     }
 
-    fn change(&mut self, condition: &mut Condition, to: Condition, error: &Error) {
-        if *condition != to {
-            tracing::error!(error = %error, cause = ?std::error::Error::source(error).map(ToString::to_string), condition = ?to, "Writing is held up; nothing is acknowledged until it goes on");
-            self.events.condition(&to);
-            *condition = to;
+    fn hold_up(&mut self, trouble: &mut Trouble, condition: Condition, error: &Error) {
+        if trouble.condition.as_ref() != Some(&condition) {
+            tracing::error!(error = error as &dyn std::error::Error, condition = ?condition, "Writing is held up; nothing is acknowledged until it goes on");
+            self.events.condition(&condition);
+            trouble.condition = Some(condition);
         }
     }
 
-    /// One piece of maintenance. What fails here for want of room or because of a lock is tried again later.
-    async fn maintain(mut self) -> Result<Self> {
-        match self.maintenance.step(&mut self.store).await {
+    /// A slice of maintenance after a commit of `records` records.
+    async fn maintain(mut self, records: usize) -> Result<Self> {
+        match self.maintenance.step(&mut self.store, records).await {
             Ok(()) => Ok(self),
-            Err(error) => match error.class() {
-                Class::Full | Class::Busy => {
-                    tracing::warn!(error = %error, "Maintenance was put off");
-                    Ok(self)
-                }
-                Class::Corrupt => self.overcome(error, &mut Condition::Writing).await,
-                _ => self.fail(error),
-            },
+            Err(error) if error.class() == Class::Corrupt => self.start_over(&error).await,
+            Err(error) => self.fail(error),
         }
     }
+}
+
+/// What a group went through before it was committed.
+#[derive(Default)]
+struct Trouble {
+    /// What holds it up, as it was told.
+    condition: Option<Condition>,
+    /// Whether room was made on a full disk once.
+    made_room: bool,
+    /// Whether a damaged file was set aside for it. A second one is no accident.
+    started_over: bool,
 }

@@ -3,22 +3,31 @@
 //! install.
 
 mod broker;
+mod certificates;
+mod disk;
 mod mqtt_wire;
 mod process;
 mod proxy;
 mod publisher;
 mod traffic;
+mod version_gate;
 
 pub use broker::{Mosquitto, MosquittoOptions};
+pub use certificates::Certificates;
+pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use process::{Program, http_get, wait_until};
-pub use proxy::{AckProxy, Acknowledged};
+pub use proxy::{AckProxy, Acknowledged, Connect};
 pub use publisher::Publisher;
 pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of};
+pub use version_gate::VersionGate;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 /// A port of loopback that was free a moment ago.
+///
+/// # Panics
+/// When there is none.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     listener

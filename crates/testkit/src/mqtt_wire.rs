@@ -6,7 +6,11 @@ use anyhow::{Context, Result, ensure};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Packet {
     /// CONNECT, with its protocol level (4 or 5).
-    Connect { level: u8 },
+    Connect {
+        level: u8,
+        clean: bool,
+        client_id: String,
+    },
     /// PUBLISH at QoS 1 or 2.
     Publish {
         id: u16,
@@ -58,8 +62,18 @@ pub(crate) fn read(packet: &[u8], level: u8) -> Result<Packet> {
     Ok(match first >> 4 {
         1 => {
             let (_name, rest) = text(body)?;
+            let (&[level, flags, ..], rest) = rest
+                .split_first_chunk::<4>()
+                .context("no protocol level, flags and keep alive")?;
+            let rest = if level >= 5 {
+                skip_properties(rest)?
+            } else {
+                rest
+            };
             Packet::Connect {
-                level: *rest.first().context("no protocol level")?,
+                level,
+                clean: flags & 2 != 0,
+                client_id: text(rest)?.0,
             }
         }
         3 if (first >> 1) & 3 > 0 => {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -21,6 +22,17 @@ pub struct Acknowledged {
     pub payload: Vec<u8>,
 }
 
+/// A CONNECT that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connect {
+    /// Its protocol level: 4 or 5.
+    pub level: u8,
+    /// Whether it begins a new session.
+    pub clean: bool,
+    /// Its client id.
+    pub client_id: String,
+}
+
 /// A proxy in front of a broker.
 #[derive(Debug)]
 pub struct AckProxy {
@@ -33,6 +45,8 @@ struct Shared {
     broker: u16,
     acknowledged: Mutex<Vec<Acknowledged>>,
     connections: Mutex<CancellationToken>,
+    connects: Mutex<Vec<Connect>>,
+    delivered: AtomicU64,
     disconnects: Mutex<u64>,
 }
 
@@ -52,6 +66,8 @@ impl AckProxy {
             broker,
             acknowledged: Mutex::default(),
             connections: Mutex::default(),
+            connects: Mutex::default(),
+            delivered: AtomicU64::new(0),
             disconnects: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
@@ -77,9 +93,27 @@ impl AckProxy {
         lock(&self.shared.acknowledged).clone()
     }
 
+    /// What was acknowledged after the first `count`.
+    pub fn acknowledged_since(&self, count: usize) -> Vec<Acknowledged> {
+        lock(&self.shared.acknowledged)
+            .get(count..)
+            .unwrap_or_default()
+            .to_vec()
+    }
+
     /// How many messages were acknowledged so far.
     pub fn count(&self) -> usize {
         lock(&self.shared.acknowledged).len()
+    }
+
+    /// The CONNECTs that clients have sent, in order.
+    pub fn connects(&self) -> Vec<Connect> {
+        lock(&self.shared.connects).clone()
+    }
+
+    /// How many messages at QoS 1 the broker has sent, redeliveries included.
+    pub fn delivered(&self) -> u64 {
+        self.shared.delivered.load(Ordering::Relaxed)
     }
 
     /// How many DISCONNECTs clients have sent.
@@ -133,12 +167,16 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) -> Result<()> {
             while let Some(packet) = framer.next_packet() {
                 let mut conversation = lock(&conversation);
                 if let Packet::Publish { id, topic, payload } = read(&packet, conversation.level)? {
+                    shared.delivered.fetch_add(1, Ordering::Relaxed);
                     conversation
                         .unacknowledged
                         .insert(id, Acknowledged { topic, payload });
                 }
             }
-            client_write.write_all(&buffer[..n]).await?;
+            if client_write.write_all(&buffer[..n]).await.is_err() {
+                // The client is gone; what it had said before may still be on its way.
+                std::future::pending::<()>().await;
+            }
         }
     };
     tokio::select! {
@@ -152,7 +190,18 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) -> Result<()> {
 fn note_upstream(packet: &[u8], conversation: &Mutex<Conversation>, shared: &Shared) -> Result<()> {
     let mut conversation = lock(conversation);
     match read(packet, conversation.level)? {
-        Packet::Connect { level } => conversation.level = level,
+        Packet::Connect {
+            level,
+            clean,
+            client_id,
+        } => {
+            conversation.level = level;
+            lock(&shared.connects).push(Connect {
+                level,
+                clean,
+                client_id,
+            });
+        }
         Packet::PubAck { id } => {
             if let Some(message) = conversation.unacknowledged.remove(&id) {
                 lock(&shared.acknowledged).push(message);

@@ -59,6 +59,22 @@ impl Publisher {
         Ok(())
     }
 
+    /// Publishes at QoS 1 what the broker keeps for subscribers to come.
+    pub async fn publish_retained(&mut self, topic: &str, payload: Vec<u8>) -> Result<()> {
+        let options = PublishOptions::at_least_once().retain(true);
+        self.client.publish(topic, payload, options).await?;
+        self.published += 1;
+        Ok(())
+    }
+
+    /// Publishes at QoS 0: nobody says whether it arrives.
+    pub async fn publish_unacknowledged(&mut self, topic: &str, payload: Vec<u8>) -> Result<()> {
+        self.client
+            .publish(topic, payload, PublishOptions::at_most_once())
+            .await?;
+        Ok(())
+    }
+
     /// How many messages the broker has acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)

@@ -14,7 +14,7 @@ pub struct NumberedPacket {
     pub hash: String,
 }
 
-/// Packet number `n`, as heard by one of eight observers. It is a RAW_CUSTOM frame on a flood route.
+/// Packet number `n`, as heard by one of eight observers. It is a `RAW_CUSTOM` frame on a flood route.
 pub fn numbered_packet(n: u64) -> NumberedPacket {
     let observer = format!("{:064X}", 0xA0 + n % 8);
     let mut frame = vec![0x3D, 0x01, 0xC4];

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
 
 use super::{mqtt4, mqtt5};
 
@@ -14,14 +15,14 @@ pub(crate) const MAX_PACKET_V5: u32 = 128 * 1024;
 pub(crate) const MAX_PACKET_V4: usize = 16 * 1024 * 1024;
 /// How many unacknowledged messages a 5 broker may send.
 pub(crate) const RECEIVE_MAXIMUM: u16 = 2_048;
-/// How long a 5 broker keeps our session while we are away.
-pub(crate) const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 3600);
+/// How long a 5 broker keeps our session while we are away: a day.
+pub(crate) const SESSION_EXPIRY_SECONDS: u32 = 24 * 3600;
 /// How many packets are read, and requests written, in one go.
 pub(crate) const READ_BATCH: usize = 256;
 
 /// A protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// MQTT 3.1.1.
     V4,
     /// MQTT 5.
@@ -30,7 +31,7 @@ pub enum Version {
 
 impl Version {
     /// As people and the configuration write it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::V4 => "3.1.1",
             Self::V5 => "5",
@@ -48,6 +49,8 @@ pub(crate) struct LinkOptions {
     pub(crate) connect_timeout: Duration,
     /// Ask the broker to forget our session first.
     pub(crate) clean: bool,
+    /// Tracks the polite end of sockets.
+    pub(crate) farewells: TaskTracker,
 }
 
 /// Where to connect, and how.
@@ -103,6 +106,8 @@ pub(crate) enum LinkError {
     VersionRefused,
     /// The peer closed, or sent what isn't MQTT of this version.
     Closed(String),
+    /// The broker doesn't accept who we say we are, with its reason.
+    SignIn(String),
     /// The broker refused us, with its reason.
     Refused(String),
     /// Another client took our session over.
@@ -118,6 +123,10 @@ impl std::fmt::Display for LinkError {
         match self {
             Self::VersionRefused => write!(f, "the broker refuses this protocol version"),
             Self::Closed(why) => write!(f, "the broker closed the connection ({why})"),
+            Self::SignIn(why) => write!(
+                f,
+                "the broker refused the sign-in ({why}): check user name, password or token"
+            ),
             Self::Refused(why) => write!(f, "the broker refused the connection: {why}"),
             Self::TakenOver => write!(f, "another client connected with our client id"),
             Self::Unreadable(why) => {

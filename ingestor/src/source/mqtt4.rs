@@ -1,5 +1,6 @@
 //! MQTT 3.1.1 by rumqttc-v4-next.
 
+use rumqttc_v4::mqttbytes::Error as WireError;
 use rumqttc_v4::mqttbytes::v4::{ConnectReturnCode, SubscribeReasonCode};
 use rumqttc_v4::{
     AckMode, AsyncClient, Broker, ConnectionError, Event, EventLoop, Incoming as Packet,
@@ -42,12 +43,10 @@ pub(super) fn new(options: &LinkOptions) -> Result<Link, String> {
         .set_inflight(16)
         .set_max_request_batch(READ_BATCH)
         .set_read_batch_size(READ_BATCH);
-    if let Some(dial) = target.dial.clone() {
-        mqtt.set_socket_connector(move |_, network| {
-            let dial = dial.clone();
-            async move { rumqttc_v4::default_socket_connect(dial, network).await }
-        });
-    }
+    let (dial, farewells) = (target.dial.clone(), options.farewells.clone());
+    mqtt.set_socket_connector(move |address, network| {
+        super::socket::connect(dial.clone().unwrap_or(address), network, farewells.clone())
+    });
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password.clone());
     }
@@ -96,7 +95,8 @@ pub(super) async fn poll(
                 .into_iter()
                 .map(|code| match code {
                     SubscribeReasonCode::Success(_) => Ok(()),
-                    refusal => Err(format!("{refusal:?}")),
+                    // 3.1.1 gives no reason.
+                    SubscribeReasonCode::Failure => Err("refused".to_owned()),
                 })
                 .collect(),
         ),
@@ -107,17 +107,33 @@ pub(super) async fn poll(
 
 fn error(error: ConnectionError) -> LinkError {
     match error {
-        ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => {
-            LinkError::VersionRefused
-        }
-        ConnectionError::ConnectionRefused(code) => LinkError::Refused(format!("{code:?}")),
-        ConnectionError::MqttState(state) => match state {
-            StateError::ConnectionAborted => LinkError::Closed("without a DISCONNECT".into()),
-            StateError::Io(e) => super::io_error(&e),
-            StateError::Deserialization(_) => LinkError::Unreadable(state.to_string()),
-            other => LinkError::Other(other.to_string()),
-        },
+        ConnectionError::ConnectionRefused(code) => refusal(code),
+        ConnectionError::MqttState(state) => state_error(state),
         ConnectionError::Io(e) => super::io_error(&e),
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => super::timed_out(),
         other => LinkError::Other(super::chain(&other)),
+    }
+}
+
+/// Why a CONNACK said no.
+fn refusal(code: ConnectReturnCode) -> LinkError {
+    let why = super::in_words(&code);
+    match code {
+        ConnectReturnCode::RefusedProtocolVersion => LinkError::VersionRefused,
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+            LinkError::SignIn(why)
+        }
+        _ => LinkError::Refused(why),
+    }
+}
+
+fn state_error(error: StateError) -> LinkError {
+    match error {
+        StateError::ConnectionAborted => LinkError::Closed("without a DISCONNECT".into()),
+        // A connection that breaks while a packet is read or written comes as a packet that can't be read.
+        StateError::Io(e) | StateError::Deserialization(WireError::Io(e)) => super::io_error(&e),
+        StateError::Deserialization(e) => LinkError::Unreadable(e.to_string()),
+        StateError::AwaitPingResp => super::no_pings(),
+        other => LinkError::Other(other.to_string()),
     }
 }

@@ -1,16 +1,23 @@
 //! MQTT 5 by rumqttc-v5-next.
 
+use std::pin::Pin;
+
+use rumqttc_v5::mqttbytes::Error as WireError;
 use rumqttc_v5::mqttbytes::v5::{DisconnectReasonCode, RetainForwardRule, SubscribeReasonCode};
 use rumqttc_v5::{
-    AckMode, AsyncClient, Broker, BrokerSessionResumePolicy, ConnectReturnCode, ConnectionError,
-    Event, EventLoop, Incoming as Packet, IncomingPacketSizeLimit, MqttOptions, NetworkOptions,
-    Outgoing, StateError, SubscribeFilterInput,
+    AckMode, AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event, EventLoop,
+    Incoming as Packet, IncomingPacketSizeLimit, MqttOptions, NetworkOptions, Outgoing,
+    PersistedAckMode, PersistedSession, SessionStore, SessionStoreError, SessionStoreKey,
+    StateError, SubscribeFilterInput,
 };
 
 use super::link::{
     Ack, Incoming, Link, LinkError, LinkEvent, LinkOptions, MAX_PACKET_V5, READ_BATCH,
-    RECEIVE_MAXIMUM, SESSION_EXPIRY, Transport,
+    RECEIVE_MAXIMUM, SESSION_EXPIRY_SECONDS, Transport,
 };
+
+/// How much of what we publish may be unacknowledged: we publish nothing.
+const OUTGOING_IN_FLIGHT: u16 = 16;
 
 pub(super) fn new(options: &LinkOptions) -> Result<Link, String> {
     let target = &options.target;
@@ -39,23 +46,19 @@ pub(super) fn new(options: &LinkOptions) -> Result<Link, String> {
     };
     mqtt.set_keep_alive(u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX))
         .set_clean_start(options.clean)
-        .set_session_expiry_interval(Some(
-            u32::try_from(SESSION_EXPIRY.as_secs()).unwrap_or(u32::MAX),
-        ))
-        .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
+        .set_session_expiry_interval(Some(SESSION_EXPIRY_SECONDS))
+        .set_session_store(NothingInFlight)
         .set_ack_mode(AckMode::Manual)
         .set_receive_maximum(Some(RECEIVE_MAXIMUM))
         .set_max_packet_size(Some(MAX_PACKET_V5))
         .set_incoming_packet_size_limit(IncomingPacketSizeLimit::Bytes(MAX_PACKET_V5))
-        .set_outgoing_inflight_upper_limit(16)
+        .set_outgoing_inflight_upper_limit(OUTGOING_IN_FLIGHT)
         .set_max_request_batch(READ_BATCH)
         .set_read_batch_size(READ_BATCH);
-    if let Some(dial) = target.dial.clone() {
-        mqtt.set_socket_connector(move |_, network| {
-            let dial = dial.clone();
-            async move { rumqttc_v5::default_socket_connect(dial, network).await }
-        });
-    }
+    let (dial, farewells) = (target.dial.clone(), options.farewells.clone());
+    mqtt.set_socket_connector(move |address, network| {
+        super::socket::connect(dial.clone().unwrap_or(address), network, farewells.clone())
+    });
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password.clone());
     }
@@ -86,9 +89,13 @@ pub(super) async fn poll(
     client: &AsyncClient,
 ) -> Result<LinkEvent, LinkError> {
     Ok(match event_loop.poll().await.map_err(error)? {
-        Event::Incoming(Packet::ConnAck(ack)) => LinkEvent::Connected {
-            session_present: ack.session_present,
-        },
+        Event::Incoming(Packet::ConnAck(ack)) => {
+            // From here on there is nothing to keep: it would be asked to save with each acknowledgement.
+            event_loop.options.clear_session_store();
+            LinkEvent::Connected {
+                session_present: ack.session_present,
+            }
+        }
         Event::Incoming(Packet::Publish(publish)) => {
             let ack = client
                 .prepare_ack(&publish)
@@ -105,7 +112,7 @@ pub(super) async fn poll(
                 .into_iter()
                 .map(|code| match code {
                     SubscribeReasonCode::Success(_) => Ok(()),
-                    refusal => Err(format!("{refusal:?}")),
+                    refusal => Err(super::in_words(&refusal)),
                 })
                 .collect(),
         ),
@@ -116,32 +123,82 @@ pub(super) async fn poll(
 
 fn error(error: ConnectionError) -> LinkError {
     match error {
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::RefusedProtocolVersion
-            | ConnectReturnCode::UnsupportedProtocolVersion,
-        )
-        | ConnectionError::MqttState(StateError::ConnFail {
-            reason:
-                ConnectReturnCode::RefusedProtocolVersion
-                | ConnectReturnCode::UnsupportedProtocolVersion,
-        }) => LinkError::VersionRefused,
-        ConnectionError::ConnectionRefused(code) => LinkError::Refused(format!("{code:?}")),
-        ConnectionError::MqttState(StateError::ConnFail { reason }) => {
-            LinkError::Refused(format!("{reason:?}"))
+        ConnectionError::ConnectionRefused(code)
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => refusal(code),
+        ConnectionError::MqttState(state) => state_error(state),
+        ConnectionError::Io(e) => super::io_error(&e),
+        ConnectionError::Timeout(_) => super::timed_out(),
+        other => LinkError::Other(super::chain(&other)),
+    }
+}
+
+/// Why a CONNACK said no.
+fn refusal(code: ConnectReturnCode) -> LinkError {
+    let why = super::in_words(&code);
+    match code {
+        ConnectReturnCode::RefusedProtocolVersion
+        | ConnectReturnCode::UnsupportedProtocolVersion => LinkError::VersionRefused,
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+            LinkError::SignIn(why)
         }
-        ConnectionError::MqttState(StateError::ServerDisconnect {
+        _ => LinkError::Refused(why),
+    }
+}
+
+fn state_error(error: StateError) -> LinkError {
+    match error {
+        StateError::ServerDisconnect {
             reason_code: DisconnectReasonCode::SessionTakenOver,
             ..
-        }) => LinkError::TakenOver,
-        ConnectionError::MqttState(state) => match state {
-            StateError::ConnectionAborted => LinkError::Closed("without a DISCONNECT".into()),
-            StateError::Io(e) => super::io_error(&e),
-            StateError::Deserialization(_) | StateError::IncomingPacketTooLarge { .. } => {
-                LinkError::Unreadable(state.to_string())
-            }
-            other => LinkError::Other(other.to_string()),
-        },
-        ConnectionError::Io(e) => super::io_error(&e),
-        other => LinkError::Other(super::chain(&other)),
+        } => LinkError::TakenOver,
+        StateError::ServerDisconnect { reason_code, .. } => LinkError::Other(format!(
+            "the broker ended the connection: {}",
+            super::in_words(&reason_code)
+        )),
+        StateError::ConnectionAborted => LinkError::Closed("without a DISCONNECT".into()),
+        // A connection that breaks while a packet is read or written comes as a packet that can't be read.
+        StateError::Io(e) | StateError::Deserialization(WireError::Io(e)) => super::io_error(&e),
+        // The CONNACK of a 3.1.1 broker that refuses 5.
+        StateError::Deserialization(WireError::InvalidConnectReturnCode(_)) => {
+            LinkError::VersionRefused
+        }
+        StateError::Deserialization(e) => LinkError::Unreadable(e.to_string()),
+        StateError::IncomingPacketTooLarge { .. } => LinkError::Unreadable(error.to_string()),
+        StateError::AwaitPingResp => super::no_pings(),
+        other => LinkError::Other(other.to_string()),
+    }
+}
+
+/// The client's half of our session: we publish nothing, so nothing of ours is ever in flight. Without it the
+/// library takes a session that the broker resumes for one whose packet ids it can't know, and silently
+/// refuses to subscribe and unsubscribe in it. It is asked once for each connection.
+#[derive(Debug)]
+struct NothingInFlight;
+
+type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
+
+impl SessionStore for NothingInFlight {
+    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> StoreFuture<'a, Option<PersistedSession>> {
+        let session = PersistedSession {
+            format_version: 1,
+            client_id: key.client_id().to_owned(),
+            clean_start: false,
+            session_expiry_interval: Some(SESSION_EXPIRY_SECONDS),
+            outgoing_inflight_upper_limit: Some(OUTGOING_IN_FLIGHT),
+            ack_mode: PersistedAckMode::Manual,
+            last_pkid: 0,
+            last_puback: 0,
+            replay: Vec::new(),
+            incoming_qos2: Vec::new(),
+        };
+        Box::pin(async { Ok(Some(session)) })
+    }
+
+    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> StoreFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> StoreFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 }

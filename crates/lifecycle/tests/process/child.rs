@@ -1,9 +1,12 @@
 //! The program under test: what it does is chosen by a variable of its environment.
 
 use std::env;
+use std::fs::File;
 use std::future::pending;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ pub(crate) const FOLDER: &str = "LIFECYCLE_TEST_FOLDER";
 pub(crate) const REPORT: &str = "report.json";
 /// The termination message's file in that folder.
 pub(crate) const TERMINATION_LOG: &str = "termination-log";
+/// The file in that folder that says that standard output is stuck.
+pub(crate) const STUCK: &str = "stuck";
 /// What each line begins with that the parent is to read; the test harness prints lines, too.
 pub(crate) const PREFIX: &str = "child: ";
 
@@ -38,6 +43,19 @@ fn block_for_ever() -> ! {
     }
 }
 
+/// Makes the file [`STUCK`] when nothing has been written for a while.
+fn tell_when_stuck(written: &AtomicU64) {
+    let mut before = None;
+    loop {
+        let count = written.load(Ordering::Relaxed);
+        if before.replace(count) == Some(count) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    File::create(PathBuf::from(env::var_os(FOLDER).unwrap()).join(STUCK)).unwrap();
+}
+
 /// Runs the scenario, if there is one, and ends the process.
 pub(crate) fn main() {
     let Ok(scenario) = env::var(SCENARIO) else {
@@ -45,16 +63,11 @@ pub(crate) fn main() {
     };
     let signals = Signals::install().unwrap();
     let scenario = scenario.as_str();
-    if scenario != "full-pipe" {
-        tracing_subscriber::fmt()
-            .json()
-            .with_writer(io::stderr)
-            .init();
+    let log = tracing_subscriber::fmt().json();
+    if scenario == "full-pipe" {
+        log.init();
     } else {
-        tracing_subscriber::fmt()
-            .json()
-            .with_writer(io::stdout)
-            .init();
+        log.with_writer(io::stderr).init();
     }
     if scenario == "early" {
         say("installed");
@@ -159,8 +172,15 @@ fn add_steps(scenario: &str, manager: &mut ShutdownManager) {
             Ok(())
         }),
         "full-pipe" => manager.step("drain", |_| async {
+            let written = Arc::new(AtomicU64::new(0));
+            thread::spawn({
+                let written = Arc::clone(&written);
+                move || tell_when_stuck(&written)
+            });
             loop {
-                tracing::info!(padding = "x".repeat(1000), "Nobody reads this");
+                // The parent's reader hands over one such line at a time, and no test takes it.
+                tracing::info!(padding = "x".repeat(1000), "{PREFIX}nobody reads this");
+                written.fetch_add(1, Ordering::Relaxed);
             }
             #[expect(unreachable_code, reason = "gives the step its type")]
             Ok(())

@@ -12,7 +12,7 @@ use meshcore_lifecycle::{Report, Signal};
 use rustix::process::{Pid, Signal as UnixSignal, kill_process};
 use tempfile::TempDir;
 
-use super::child::{FOLDER, PREFIX, REPORT, SCENARIO, TERMINATION_LOG};
+use super::child::{FOLDER, PREFIX, REPORT, SCENARIO, STUCK, TERMINATION_LOG};
 
 /// No child needs this long; one that does is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -110,7 +110,20 @@ impl Child {
         }
     }
 
-    fn wait_for_exit(&mut self) -> i32 {
+    /// Waits until the child can write no more, because nobody reads what it writes.
+    pub(crate) fn wait_until_stdout_is_stuck(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        while !self.folder.path().join(STUCK).exists() {
+            assert!(
+                Instant::now() < give_up,
+                "the child's output is never stuck"
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for the exit code of a child without reading what it says.
+    pub(crate) fn wait_for_exit(&mut self) -> i32 {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {

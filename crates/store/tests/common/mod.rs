@@ -1,7 +1,11 @@
 //! Records and files for the store's tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod disk;
+pub(crate) mod running;
+
 use std::path::Path;
+use std::time::Duration;
 
 use meshcore_store::{
     Description, NodeAdvert, Observer, Opened, Reception, Record, Store, StoreOptions, TimeSource,
@@ -9,29 +13,30 @@ use meshcore_store::{
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Row};
 
-pub const NOW: i64 = 1_790_000_000;
+pub(crate) const NOW: i64 = 1_790_000_000;
 
 /// Options for a file in `dir`, without a ballast.
-pub fn options(dir: &Path) -> StoreOptions {
+pub(crate) fn options(dir: &Path) -> StoreOptions {
     StoreOptions {
         ballast_bytes: 0,
+        settle_wait: Duration::from_millis(600),
         ..StoreOptions::new(dir.join("mesh.db"), "store test")
     }
 }
 
-pub async fn open(dir: &Path) -> (Store, Opened) {
+pub(crate) async fn open(dir: &Path) -> (Store, Opened) {
     Store::open(options(dir)).await.expect("the store opens")
 }
 
 /// Packet number `n` as heard by `observer` over `path`.
-pub fn reception(n: u64, observer: &str, path: &str) -> Reception {
+pub(crate) fn reception(n: u64, observer: &str, path: &str) -> Reception {
     let hops: Vec<u8> = hex::decode(path).expect("hex");
     let mut raw = vec![0x15, u8::try_from(hops.len()).expect("short path")];
     raw.extend(&hops);
     raw.extend(n.to_be_bytes());
     let path_json =
         serde_json::to_string(&hops.iter().map(|h| format!("{h:02X}")).collect::<Vec<_>>())
-            .unwrap();
+            .expect("strings are JSON");
     Reception {
         hash: n.to_be_bytes(),
         raw,
@@ -57,19 +62,19 @@ pub fn reception(n: u64, observer: &str, path: &str) -> Reception {
     }
 }
 
-pub fn record(reception: Reception) -> Record {
+pub(crate) fn record(reception: Reception) -> Record {
     Record::Reception(Box::new(reception))
 }
 
 /// A description that names the payload, and a node when the packet is an advert.
-pub fn describe(reception: &Reception) -> Description {
+pub(crate) fn describe(reception: &Reception) -> Description {
     Description {
         decoded_json: format!("{{\"n\":{}}}", u64::from_be_bytes(reception.hash)),
         ..Description::default()
     }
 }
 
-pub fn node(key: &str, name: Option<&str>, timestamp: i64) -> NodeAdvert {
+pub(crate) fn node(key: &str, name: Option<&str>, timestamp: i64) -> NodeAdvert {
     NodeAdvert {
         public_key: key.to_owned(),
         name: name.map(str::to_owned),
@@ -81,7 +86,7 @@ pub fn node(key: &str, name: Option<&str>, timestamp: i64) -> NodeAdvert {
 }
 
 /// An advert `n` that tells of `node`.
-pub fn advert(n: u64, observer: &str, node: NodeAdvert) -> Record {
+pub(crate) fn advert(n: u64, observer: &str, node: NodeAdvert) -> Record {
     let description = Description {
         node: Some(node),
         ..Description::default()
@@ -94,19 +99,41 @@ pub fn advert(n: u64, observer: &str, node: NodeAdvert) -> Record {
 }
 
 /// A plain connection beside the store, to look at what it wrote.
-pub async fn look(dir: &Path) -> SqliteConnection {
+pub(crate) async fn look(dir: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(dir.join("mesh.db"))
         .foreign_keys(false)
         .connect()
         .await
-        .unwrap()
+        .expect("the file is there")
 }
 
-pub async fn one_i64(db: &mut SqliteConnection, sql: &'static str) -> i64 {
-    sqlx::query(sql).fetch_one(db).await.unwrap().get(0)
+pub(crate) async fn one_i64(db: &mut SqliteConnection, sql: &'static str) -> i64 {
+    sqlx::query(sql).fetch_one(db).await.expect(sql).get(0)
 }
 
-pub async fn one_text(db: &mut SqliteConnection, sql: &'static str) -> Option<String> {
-    sqlx::query(sql).fetch_one(db).await.unwrap().get(0)
+pub(crate) async fn one_text(db: &mut SqliteConnection, sql: &'static str) -> Option<String> {
+    sqlx::query(sql).fetch_one(db).await.expect(sql).get(0)
+}
+
+/// The hashes of all packets in the file, in the order in which they came.
+pub(crate) async fn stored(db: &mut SqliteConnection) -> Vec<u64> {
+    sqlx::query("SELECT hash FROM transmissions ORDER BY id")
+        .fetch_all(db)
+        .await
+        .expect("the packets can be read")
+        .iter()
+        .map(|row| u64::from_str_radix(row.get(0), 16).expect("a hash"))
+        .collect()
+}
+
+/// Bytes of the database's WAL.
+pub(crate) fn wal_bytes(dir: &Path) -> u64 {
+    std::fs::metadata(dir.join("mesh.db-wal")).map_or(0, |m| m.len())
+}
+
+/// Unix seconds of now.
+pub(crate) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.expect("after 1970").as_secs()).expect("before the end of time")
 }

@@ -1,0 +1,43 @@
+# The commands a person types. Everything they need is checked for first, and installed from Debian when it is
+# missing and this is root; without root the line to type is printed. Nothing is upgraded.
+
+.PHONY: help run test test-fast bench torture lint generate setup-run setup-test
+.DEFAULT_GOAL := help
+
+# The durability tests choose deliberate faults by environment; the faults are compiled in only here.
+TEST_FEATURES := --features meshcore-ingestor/mutants
+N ?= 500
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: setup-run ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C
+	@scripts/run.sh
+
+test: setup-test ## All tests
+	cargo test --workspace $(TEST_FEATURES)
+
+test-fast: setup-run ## The tests without kills, power cuts and full disks
+	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor
+	cargo test -p meshcore-ingestor --lib
+
+bench: setup-test ## Figures beside the limits of this machine
+	cargo build --release --bin meshcore-ingestor --bin meshcore-bench
+	target/release/meshcore-bench
+
+torture: setup-test ## N kills and N power cuts (N=500)
+	TORTURE_KILLS=$(N) TORTURE_CUTS=$(N) cargo test -p meshcore-ingestor $(TEST_FEATURES) \
+		--test torture -- --test-threads=1 --nocapture
+
+lint: ## Format and clippy, as CI checks them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
+
+generate: ## Files that are generated (there are none yet)
+	@echo "Nothing is generated yet."
+
+setup-run:
+	@scripts/setup.sh mosquitto curl
+
+setup-test:
+	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4

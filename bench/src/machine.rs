@@ -1,0 +1,60 @@
+//! What machine this is, as far as it explains the figures.
+
+use std::fs;
+
+/// Lines for people.
+pub(crate) fn facts() -> Vec<String> {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        cpu.lines()
+            .find(|line| line.starts_with(name))
+            .and_then(|line| line.split_once(':'))
+            .map_or("unknown", |(_, value)| value.trim())
+    };
+    let flags = if field("flags") == "unknown" {
+        field("Features")
+    } else {
+        field("flags")
+    };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    vec![
+        format!(
+            "{cores} cores, {}, SHA instructions: {}",
+            field("model name"),
+            if has_sha(flags) { "yes" } else { "no" }
+        ),
+        format!(
+            "Linux {}, SQLite {}, load at the start {}",
+            kernel.trim(),
+            rusqlite::version(),
+            load.split(' ').next().unwrap_or("unknown"),
+        ),
+    ]
+}
+
+/// `sha_ni` on x86, `sha2` on 64-bit ARM.
+fn has_sha(flags: &str) -> bool {
+    flags
+        .split_whitespace()
+        .any(|flag| matches!(flag, "sha_ni" | "sha2"))
+}
+
+/// The most memory a process ever had resident, in MiB.
+pub(crate) fn peak_resident_mib(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_process_has_some_memory() {
+        assert!(super::peak_resident_mib(std::process::id()).is_some_and(|mib| mib > 0.5));
+        assert!(super::has_sha("fpu sha_ni avx2"));
+        assert!(!super::has_sha("fpu avx2"));
+    }
+}

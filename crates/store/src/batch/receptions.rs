@@ -1,0 +1,431 @@
+//! Receptions: which packets are new, their observations, and what is counted of them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, SqlStr};
+
+use super::{BatchState, Pending, Seen};
+use crate::error::{Result, SqliteContext};
+use crate::known::{FrameHead, KnownTransmission};
+use crate::rows::{Describe, Description, NodeAdvert, Outcome, Reception};
+use crate::statements::LOOKUP_SIZES;
+use crate::time;
+
+/// A transmission that this batch touches.
+struct Touched<'a> {
+    known: KnownTransmission,
+    /// The reception that brought it, if it is new.
+    new: Option<(&'a Reception, Box<Description>)>,
+    observations: i64,
+    last_seen: i64,
+    first_seen: i64,
+}
+
+/// An observation to insert.
+struct Observation<'a> {
+    id: i64,
+    transmission: usize,
+    observer_idx: i64,
+    reception: &'a Reception,
+    raw_hex: Option<String>,
+    inserted: bool,
+}
+
+impl BatchState {
+    pub(super) async fn write_receptions(
+        &mut self,
+        db: &mut SqliteConnection,
+        receptions: &[(&Reception, i64)],
+        describe: &dyn Describe,
+        seen: &mut BTreeMap<i64, Seen>,
+        outcome: &mut Outcome,
+        pending: &mut Pending,
+    ) -> Result<()> {
+        let in_file = self.look_up(db, receptions).await?;
+        let mut index: HashMap<[u8; 8], usize> = HashMap::new();
+        let mut touched: Vec<Touched<'_>> = Vec::new();
+        let mut observations: Vec<Observation<'_>> = Vec::with_capacity(receptions.len());
+        for &(reception, observer_idx) in receptions {
+            let transmission = *index.entry(reception.hash).or_insert_with(|| {
+                let known = self
+                    .transmissions
+                    .get(reception.hash)
+                    .or_else(|| in_file.get(&reception.hash).copied());
+                touched.push(if let Some(known) = known {
+                    Touched {
+                        known,
+                        new: None,
+                        observations: 0,
+                        last_seen: 0,
+                        first_seen: known.first_seen,
+                    }
+                } else {
+                    let known = KnownTransmission {
+                        id: self.next_transmission,
+                        head: FrameHead::of(&reception.raw),
+                        first_seen: reception.heard_at,
+                    };
+                    self.next_transmission += 1;
+                    let description = reception
+                        .description
+                        .clone()
+                        .unwrap_or_else(|| Box::new(describe.describe(reception)));
+                    let new = Some((reception, description));
+                    Touched {
+                        known,
+                        new,
+                        observations: 0,
+                        last_seen: 0,
+                        first_seen: reception.heard_at,
+                    }
+                });
+                touched.len() - 1
+            });
+            observations.push(Observation {
+                id: self.next_observation,
+                transmission,
+                observer_idx,
+                reception,
+                raw_hex: own_raw_hex(reception, &touched[transmission]),
+                inserted: true,
+            });
+            self.next_observation += 1;
+        }
+
+        self.insert_observations(db, &mut observations, &touched)
+            .await?;
+
+        let mut hourly: BTreeMap<(i64, i64, u8), (i64, i64)> = BTreeMap::new();
+        for observation in &observations {
+            if !observation.inserted {
+                outcome.duplicates += 1;
+                continue;
+            }
+            outcome.observations += 1;
+            let reception = observation.reception;
+            let transmission = &mut touched[observation.transmission];
+            let is_first = transmission.new.is_some() && transmission.observations == 0;
+            transmission.observations += 1;
+            transmission.last_seen = transmission.last_seen.max(reception.heard_at);
+            transmission.first_seen = transmission.first_seen.min(reception.heard_at);
+            let hour = reception.heard_at - reception.heard_at.rem_euclid(3600);
+            let counts = hourly
+                .entry((hour, observation.observer_idx, reception.payload_type))
+                .or_default();
+            counts.0 += 1;
+            counts.1 += i64::from(is_first);
+            let observer = seen.entry(observation.observer_idx).or_default();
+            observer.packets += 1;
+            if reception.observer.seen_at.is_some() {
+                observer.packet_at = observer.packet_at.max(Some(reception.heard_at));
+            }
+        }
+
+        self.write_transmissions(db, &touched, outcome).await?;
+        self.write_nodes(db, &touched).await?;
+        let hourly: Vec<_> = hourly.into_iter().collect();
+        self.statements
+            .count_hourly
+            .execute(
+                db,
+                &hourly,
+                |values, ((hour, observer, kind), (observations, transmissions))| {
+                    values
+                        .push(*hour)
+                        .push(*observer)
+                        .push(*kind)
+                        .push(*observations)
+                        .push(*transmissions);
+                },
+            )
+            .await?;
+        pending
+            .transmissions
+            .extend(index.into_iter().map(|(hash, at)| {
+                let Touched {
+                    known, first_seen, ..
+                } = &touched[at];
+                (
+                    hash,
+                    KnownTransmission {
+                        first_seen: *first_seen,
+                        ..*known
+                    },
+                )
+            }));
+        Ok(())
+    }
+
+    /// Which of the hashes that memory doesn't know are in the file.
+    async fn look_up(
+        &self,
+        db: &mut SqliteConnection,
+        receptions: &[(&Reception, i64)],
+    ) -> Result<HashMap<[u8; 8], KnownTransmission>> {
+        let mut unknown: Vec<[u8; 8]> = receptions
+            .iter()
+            .map(|(r, _)| r.hash)
+            .filter(|h| self.transmissions.get(*h).is_none())
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        let mut found = HashMap::new();
+        let mut rest = unknown.as_slice();
+        while !rest.is_empty() {
+            let size = usize::from(rest.len() <= LOOKUP_SIZES[1]);
+            let (now, later) = rest.split_at(rest.len().min(LOOKUP_SIZES[size]));
+            rest = later;
+            let sql: SqlStr = self.statements.lookup[size].clone();
+            // Unbound parameters are NULL, which IN never matches.
+            let query = now.iter().fold(sqlx::query(sql), |query, hash| {
+                query.bind(hex::encode(hash))
+            });
+            for row in query
+                .fetch_all(&mut *db)
+                .await
+                .during("look up transmissions")?
+            {
+                if let Some((hash, known)) = known_from_row(&row).during("look up transmissions")? {
+                    found.insert(hash, known);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn insert_observations(
+        &self,
+        db: &mut SqliteConnection,
+        observations: &mut [Observation<'_>],
+        touched: &[Touched<'_>],
+    ) -> Result<()> {
+        let mut incomplete: Vec<std::ops::Range<usize>> = Vec::new();
+        self.statements
+            .insert_observations
+            .run(
+                db,
+                observations,
+                |values, o| {
+                    let r = o.reception;
+                    values
+                        .push(o.id)
+                        .push(touched[o.transmission].known.id)
+                        .push(o.observer_idx)
+                        .push(r.direction)
+                        .push(r.snr)
+                        .push(r.rssi)
+                        .push(r.score)
+                        .push(&r.path_json)
+                        .push(r.heard_at)
+                        .push(&o.raw_hex)
+                        .push(r.arrived_at_ms)
+                        .push(r.feeder_time_ms)
+                        .push(r.time_source as u8)
+                        .push(r.duration_ms);
+                },
+                |range, changed| {
+                    if changed < range.len() as u64 {
+                        incomplete.push(range);
+                    }
+                },
+            )
+            .await?;
+        // Some rows of these chunks were there already: ask which ones are new.
+        for range in incomplete {
+            let chunk = &mut observations[range];
+            let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else {
+                continue;
+            };
+            let ids: Vec<i64> = sqlx::query_scalar(
+                "SELECT id FROM observations WHERE id BETWEEN ? AND ? ORDER BY id",
+            )
+            .bind(first.id)
+            .bind(last.id)
+            .fetch_all(&mut *db)
+            .await
+            .during("look for duplicates")?;
+            for observation in chunk {
+                observation.inserted = ids.binary_search(&observation.id).is_ok();
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_transmissions(
+        &self,
+        db: &mut SqliteConnection,
+        touched: &[Touched<'_>],
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let mut new = Vec::new();
+        let mut again = Vec::new();
+        let mut earlier = Vec::new();
+        for transmission in touched {
+            if let Some((reception, description)) = &transmission.new {
+                outcome.transmissions += 1;
+                outcome.bad_signatures += u64::from(description.bad_signature);
+                new.push((transmission, *reception, description));
+            } else if transmission.observations > 0 {
+                again.push(transmission);
+                if transmission.first_seen < transmission.known.first_seen {
+                    earlier.push(transmission);
+                }
+            }
+        }
+        self.statements
+            .insert_transmissions
+            .execute(
+                db,
+                &new,
+                |values, (transmission, reception, description)| {
+                    values
+                        .push(transmission.known.id)
+                        .push(hex::encode_upper(&reception.raw))
+                        .push(hex::encode(reception.hash))
+                        .push(time::text(transmission.first_seen))
+                        .push(reception.route_type)
+                        .push(reception.payload_type)
+                        .push(description.payload_version)
+                        .push(&description.decoded_json)
+                        .push(&description.from_pubkey)
+                        .push(transmission.last_seen)
+                        .push(&description.channel_hash)
+                        .push(&description.scope_name)
+                        .push(transmission.observations);
+                },
+            )
+            .await?;
+        self.statements
+            .touch_transmissions
+            .execute(db, &again, |values, t| {
+                values
+                    .push(t.known.id)
+                    .push(t.observations)
+                    .push(t.last_seen);
+            })
+            .await?;
+        self.statements
+            .first_seen_earlier
+            .execute(db, &earlier, |values, t| {
+                values.push(t.known.id).push(time::text(t.first_seen));
+            })
+            .await
+    }
+
+    async fn write_nodes(&self, db: &mut SqliteConnection, touched: &[Touched<'_>]) -> Result<()> {
+        let mut heard: BTreeMap<&str, NodeHeard<'_>> = BTreeMap::new();
+        for transmission in touched {
+            let Some((_, description)) = &transmission.new else {
+                continue;
+            };
+            let Some(node) = &description.node else {
+                continue;
+            };
+            let scope = description
+                .scope_name
+                .as_deref()
+                .filter(|scope| !scope.is_empty());
+            let once = NodeHeard {
+                newest: node,
+                scope,
+                adverts: 1,
+                first_seen: transmission.first_seen,
+                last_seen: transmission.last_seen,
+            };
+            heard
+                .entry(&node.public_key)
+                .and_modify(|known| known.merge(&once))
+                .or_insert(once);
+        }
+        let heard: Vec<_> = heard.into_values().collect();
+        self.statements
+            .revive_nodes
+            .execute(db, &heard, |values, node| {
+                values.push(&node.newest.public_key);
+            })
+            .await?;
+        self.statements
+            .forget_inactive_nodes
+            .execute(db, &heard, |values, node| {
+                values.push(&node.newest.public_key);
+            })
+            .await?;
+        self.statements
+            .upsert_nodes
+            .execute(db, &heard, |values, heard| {
+                let node = heard.newest;
+                values
+                    .push(&node.public_key)
+                    .push(&node.name)
+                    .push(&node.role)
+                    .push(node.position.map(|p| p.0))
+                    .push(node.position.map(|p| p.1))
+                    .push(time::text(heard.last_seen))
+                    .push(time::text(heard.first_seen))
+                    .push(heard.adverts)
+                    .push(heard.scope)
+                    .push(node.timestamp)
+                    .push(node.is_foreign);
+            })
+            .await
+    }
+}
+
+/// What a batch's adverts say of one node.
+struct NodeHeard<'a> {
+    newest: &'a NodeAdvert,
+    scope: Option<&'a str>,
+    adverts: i64,
+    first_seen: i64,
+    last_seen: i64,
+}
+
+impl NodeHeard<'_> {
+    /// Adds a later row of the batch; by the node's own clock it may be the older one.
+    fn merge(&mut self, other: &Self) {
+        self.adverts += other.adverts;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        if other.newest.timestamp >= self.newest.timestamp {
+            self.newest = other.newest;
+            self.scope = other.scope.or(self.scope);
+        }
+    }
+}
+
+/// The frame's hex, unless it can be rebuilt from the transmission's and `path_json`.
+fn own_raw_hex(reception: &Reception, transmission: &Touched<'_>) -> Option<String> {
+    if reception.raw.is_empty() {
+        return None;
+    }
+    if let Some((first, _)) = &transmission.new
+        && first.raw == reception.raw
+    {
+        return None;
+    }
+    let rebuildable =
+        reception.path_is_frame_path && FrameHead::of(&reception.raw) == transmission.known.head;
+    (!rebuildable).then(|| hex::encode_upper(&reception.raw))
+}
+
+/// A row of the look-up; `None` for a hash that isn't ours (older files hold other forms).
+fn known_from_row(
+    row: &sqlx::sqlite::SqliteRow,
+) -> Result<Option<([u8; 8], KnownTransmission)>, sqlx::Error> {
+    let (hash, head): (String, String) = (row.try_get(0)?, row.try_get(2)?);
+    let mut bytes = [0; 8];
+    if hex::decode_to_slice(&hash, &mut bytes).is_err() {
+        return Ok(None);
+    }
+    let head = FrameHead::of(&hex::decode(head).unwrap_or_default());
+    let first_seen = row.try_get::<Option<i64>, _>(3)?.unwrap_or(0);
+    Ok(Some((
+        bytes,
+        KnownTransmission {
+            id: row.try_get(1)?,
+            head,
+            first_seen,
+        },
+    )))
+}

@@ -1,0 +1,174 @@
+//! The write connection: how it is set up, and the checks before anything is believed or written.
+
+use std::io::Read;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::checkpoint::BUSY_TIMEOUT;
+use crate::error::{Class, Error, Result, SqliteContext};
+use crate::filesystem::{beside, folder_of, sync_folder};
+use crate::mutant;
+use crate::schema::{self, Kind};
+
+/// The statements of a connection that writes. They read the file, so they can find it damaged: sqlx would
+/// then close the connection behind our back if they were among its own.
+const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL; \
+    PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; \
+    PRAGMA temp_store = MEMORY";
+
+/// Looks at the bytes, syncs what the last life left, and connects. Nothing of the file was read by SQLite yet.
+pub(crate) async fn connect(path: &Path, ours: bool) -> Result<SqliteConnection> {
+    sync_leftover_wal(path)?;
+    refuse_foreign_bytes(path, ours)?;
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .page_size(4096)
+        .foreign_keys(false)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(160)
+        .thread_name(|_| "sqlite-writer".to_owned())
+        .disable_statement_logging()
+        .connect()
+        .await
+        .during("open the database")
+}
+
+/// Checks what the file is, sets the connection up and migrates. Says whether the file was empty.
+pub(crate) async fn set_up(db: &mut SqliteConnection, path: &Path) -> Result<bool> {
+    check_sqlite_version(db).await?;
+    sqlx::raw_sql(SETTINGS)
+        .execute(&mut *db)
+        .await
+        .during("set the connection up")?;
+    check_synchronous(db).await?;
+    let kind = schema::inspect(db, path).await?;
+    let version = match kind {
+        Kind::Empty => 0,
+        Kind::Ours(version) => version,
+    };
+    // Only now, when the file is known to be ours: this writes to it.
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
+        .fetch_one(&mut *db)
+        .await
+        .during("switch to WAL")?;
+    if mode != "wal" {
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+            reason: format!("its journal mode stays {mode}"),
+        });
+    }
+    schema::migrate(db, version).await?;
+    Ok(kind == Kind::Empty)
+}
+
+/// Lets a connection go after `error`.
+///
+/// A damaged file is never closed: the last connection to close checkpoints the WAL, unchecked, over what is
+/// good in the main file, and removes whatever file then has the WAL's name. Its thread sleeps until the
+/// process ends.
+pub(crate) async fn let_go(db: SqliteConnection, error: &Error) {
+    if error.class() == Class::Corrupt {
+        std::mem::forget(db);
+    } else if let Err(error) = db.close().await {
+        tracing::debug!(%error, "The database did not close");
+    }
+}
+
+/// `synchronous` is the promise itself, so it is read back.
+async fn check_synchronous(db: &mut SqliteConnection) -> Result<()> {
+    let action = "set synchronous";
+    if mutant::is_active("synchronous-normal") {
+        sqlx::raw_sql("PRAGMA synchronous = NORMAL")
+            .execute(db)
+            .await
+            .during(action)?;
+        return Ok(());
+    }
+    let level: i64 = sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(db)
+        .await
+        .during(action)?;
+    if level == 2 {
+        Ok(())
+    } else {
+        Err(Error::NotSynchronous { level })
+    }
+}
+
+/// A WAL that an earlier life wrote but perhaps never synced: synced before anything is believed.
+fn sync_leftover_wal(path: &Path) -> Result<()> {
+    if mutant::is_active("no-barrier") {
+        return Ok(());
+    }
+    let wal = beside(path, "-wal");
+    match std::fs::File::open(&wal) {
+        Ok(file) => file.sync_data().map_err(|e| Error::io("sync", &wal, e))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::io("open", &wal, e)),
+    }
+    sync_folder(folder_of(path))
+}
+
+/// A file that doesn't begin like SQLite's is refused, unless this is where we kept ours: then it is damaged.
+fn refuse_foreign_bytes(path: &Path, ours: bool) -> Result<()> {
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("open", path, e)),
+    };
+    let mut head = Vec::new();
+    file.by_ref()
+        .take(16)
+        .read_to_end(&mut head)
+        .map_err(|e| Error::io("read", path, e))?;
+    if head.is_empty() || head == b"SQLite format 3\0" || ours {
+        return Ok(());
+    }
+    Err(Error::Foreign {
+        path: path.to_owned(),
+        reason: "it is no SQLite file".to_owned(),
+    })
+}
+
+async fn check_sqlite_version(db: &mut SqliteConnection) -> Result<()> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(db)
+        .await
+        .during("read SQLite's version")?;
+    if is_safe_sqlite(&version) {
+        Ok(())
+    } else {
+        Err(Error::OldSqlite { found: version })
+    }
+}
+
+/// 3.51.3 fixed the WAL-reset race; 3.52.0 was withdrawn and does not have the fix.
+fn is_safe_sqlite(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0_u32);
+    let version = (next(), next(), next());
+    version >= (3, 51, 3) && version != (3, 52, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_versions_with_the_wal_reset_fix_are_safe() {
+        for (version, safe) in [
+            ("3.51.2", false),
+            ("3.51.3", true),
+            ("3.52.0", false),
+            ("3.53.1", true),
+            ("3.40.1", false),
+            ("4.0.0", true),
+            ("rubbish", false),
+        ] {
+            assert_eq!(is_safe_sqlite(version), safe, "{version}");
+        }
+    }
+}

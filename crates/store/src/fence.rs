@@ -1,0 +1,77 @@
+//! The right to write, checked in every transaction: what flock can't see is seen here.
+
+use std::path::PathBuf;
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::error::{Error, Result, SqliteContext};
+
+/// What a transaction adds to the totals of the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) transmissions: i64,
+    pub(crate) observations: i64,
+    pub(crate) bad_signatures: i64,
+    pub(crate) dropped: i64,
+}
+
+/// This life's token. A newcomer that holds the lock overwrites the one in the file.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    path: PathBuf,
+    token: String,
+}
+
+impl Fence {
+    pub(crate) fn new(path: PathBuf, token: String) -> Self {
+        Self { path, token }
+    }
+
+    /// Finds out whether another writer has taken over. It writes nothing, so a transaction that has nothing
+    /// to write stays without a sync.
+    pub(crate) async fn check(&self, db: &mut SqliteConnection) -> Result<()> {
+        let ours: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM store_state WHERE id = 1 AND fencing_token = ?")
+                .bind(&self.token)
+                .fetch_optional(db)
+                .await
+                .during("look who writes")?;
+        self.taken_over_unless(ours.is_some())
+    }
+
+    /// Adds to the totals, and finds out in the same statement whether another writer has taken over.
+    pub(crate) async fn add(&self, db: &mut SqliteConnection, totals: Totals) -> Result<()> {
+        if totals == Totals::default() {
+            return self.check(db).await;
+        }
+        let Totals {
+            transmissions,
+            observations,
+            bad_signatures,
+            dropped,
+        } = totals;
+        let result = sqlx::query(
+            "UPDATE store_state SET transmissions = transmissions + ?, observations = observations + ?, \
+             bad_signatures = bad_signatures + ?, dropped = dropped + ? WHERE id = 1 AND fencing_token = ?",
+        )
+        .bind(transmissions)
+        .bind(observations)
+        .bind(bad_signatures)
+        .bind(dropped)
+        .bind(&self.token)
+        .execute(db)
+        .await
+        .during("update the totals")?;
+        self.taken_over_unless(result.rows_affected() == 1)
+    }
+
+    fn taken_over_unless(&self, ours: bool) -> Result<()> {
+        if ours {
+            Ok(())
+        } else {
+            Err(Error::Fenced {
+                path: self.path.clone(),
+            })
+        }
+    }
+}

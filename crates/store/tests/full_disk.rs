@@ -1,0 +1,188 @@
+//! A full disk: nothing is told, nothing is lost, and it goes on by itself.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::disk::SmallDisk;
+use common::running::{Running, Setup, Told, keep_everything};
+use common::{describe, look, one_i64, one_text, options, reception, record, stored};
+use meshcore_store::{Class, Condition, PreviousEnd, Retention, Store, StoreOptions};
+
+/// Options for a file on the small disk, with a ballast.
+fn with_ballast(disk: &SmallDisk) -> StoreOptions {
+    StoreOptions {
+        ballast_bytes: 64 << 20,
+        ..options(&disk.path())
+    }
+}
+
+fn ballast_bytes(disk: &SmallDisk) -> u64 {
+    std::fs::metadata(disk.path().join("mesh.db.ballast")).map_or(0, |m| m.len())
+}
+
+/// A packet of some 600 bytes.
+fn large(n: u64) -> meshcore_store::Record {
+    let mut large = reception(n, "a", "");
+    large.raw.resize(300, 0x55);
+    record(large)
+}
+
+/// Queues packets until the writer says that the disk is full; gives back how many were queued and which of
+/// them were told.
+async fn fill_up(running: &mut Running, from: u64) -> (u64, Vec<u64>) {
+    let mut told = Vec::new();
+    let mut n = from;
+    loop {
+        for _ in 0..200 {
+            running.send_record(large(n), n).await;
+            n += 1;
+        }
+        match running.next().await {
+            Told::Committed(_, tokens) => told.extend(tokens),
+            Told::Condition(condition) => {
+                assert_eq!(condition, Condition::DiskFull);
+                return (n, told);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_acknowledgements_until_there_is_room() {
+    let Some(disk) = SmallDisk::new(32) else {
+        return;
+    };
+    let (store, _) = Store::open(with_ballast(&disk)).await.unwrap();
+    assert!(ballast_bytes(&disk) > 1 << 20, "the ballast stands");
+    let filler = disk.fill_but(6 << 20);
+    let mut running = Setup::new().start(store);
+    let (mut sent, mut told) = fill_up(&mut running, 0).await;
+    assert!(!told.is_empty());
+
+    // Long enough for several attempts to find room.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    for _ in 0..10 {
+        running.send_record(large(sent), sent).await;
+        sent += 1;
+    }
+    assert!(running.told.try_recv().is_err(), "told on a full disk");
+    let mut db = look(&disk.path()).await;
+    let rows = stored(&mut db).await;
+    assert!(
+        told.iter().all(|n| rows.contains(n)),
+        "an acknowledged packet is missing"
+    );
+    assert_eq!(
+        one_text(&mut db, "PRAGMA integrity_check").await.unwrap(),
+        "ok"
+    );
+
+    drop(filler);
+    assert_eq!(running.condition().await.0, Condition::Writing);
+    let rest = usize::try_from(sent).unwrap() - told.len();
+    told.extend(running.tokens(rest).await);
+    assert_eq!(told, (0..sent).collect::<Vec<_>>(), "each once, in order");
+    assert!(ballast_bytes(&disk) > 1 << 20, "the ballast stands again");
+    running.stopped().await.close().await.unwrap();
+    assert_eq!(stored(&mut db).await.len(), told.len());
+    assert_eq!(
+        one_i64(&mut db, "SELECT transmissions FROM store_state").await,
+        i64::try_from(told.len()).unwrap()
+    );
+}
+
+/// Waits until the main file lacks less of what the WAL holds than the ballast has room for.
+async fn wait_for_checkpoint(disk: &SmallDisk) {
+    let mut db = look(&disk.path()).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, wal, copied): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(NOOP)")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        if wal - copied < 320 {
+            return;
+        }
+        assert!(Instant::now() < until, "{copied} of {wal} pages");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_oldest_may_go_a_full_disk_clears_itself() {
+    let Some(disk) = SmallDisk::new(128) else {
+        return;
+    };
+    let (store, _) = Store::open(with_ballast(&disk)).await.unwrap();
+    let mut running = Setup {
+        retention: Retention {
+            max_bytes: None,
+            ..keep_everything()
+        },
+        ..Setup::new()
+    }
+    .start(store);
+    for n in 0..3_000 {
+        running.send_record(large(n), n).await;
+    }
+    running.tokens(3_000).await;
+    wait_for_checkpoint(&disk).await;
+    // Somebody else takes the disk.
+    let _filler = disk.fill_but(0);
+    for n in 3_000..5_000 {
+        running.send_record(large(n), n).await;
+    }
+    running.tokens(2_000).await;
+    running.stopped().await.close().await.unwrap();
+    let mut db = look(&disk.path()).await;
+    let rows = stored(&mut db).await;
+    assert_eq!(rows.last(), Some(&4_999));
+    assert!(rows[0] > 0, "the oldest are gone");
+    assert!(
+        rows.len() > 1_000,
+        "not more than needed: {} are left",
+        rows.len()
+    );
+    assert_eq!(
+        one_text(&mut db, "PRAGMA integrity_check").await.unwrap(),
+        "ok"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_does_not_keep_an_existing_file_from_being_opened() {
+    let Some(disk) = SmallDisk::new(24) else {
+        return;
+    };
+    let (mut store, _) = Store::open(with_ballast(&disk)).await.unwrap();
+    store.write(&[large(1)], &describe).await.unwrap();
+    let ballast = ballast_bytes(&disk);
+    store.close().await.unwrap();
+    // The room that the last life gave back.
+    let filler = disk.fill_but(0);
+
+    let (mut store, opened) = Store::open(with_ballast(&disk)).await.unwrap();
+    assert_eq!(opened.previous_end, PreviousEnd::Clean);
+    let full = store.write(&[large(2)], &describe).await.unwrap_err();
+    assert_eq!(full.class(), Class::Full, "{full}");
+    let mut db = look(&disk.path()).await;
+    assert_eq!(stored(&mut db).await, [1]);
+    drop(filler);
+    store.write(&[large(2)], &describe).await.unwrap();
+    assert_eq!(ballast_bytes(&disk), ballast);
+    assert_eq!(stored(&mut db).await, [1, 2]);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_file_on_a_full_disk_is_a_full_disk_and_no_other_error() {
+    let Some(disk) = SmallDisk::new(24) else {
+        return;
+    };
+    let filler = disk.fill_but(0);
+    let full = Store::open(with_ballast(&disk)).await.unwrap_err();
+    assert_eq!(full.class(), Class::Full, "{full}");
+    drop(filler);
+    Store::open(with_ballast(&disk)).await.unwrap();
+}
