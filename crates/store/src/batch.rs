@@ -49,6 +49,8 @@ struct Seen {
 struct Pending {
     observers: Vec<(String, i64)>,
     transmissions: Vec<([u8; 8], KnownTransmission)>,
+    /// Everything was there before.
+    nothing: bool,
 }
 
 impl BatchState {
@@ -64,7 +66,15 @@ impl BatchState {
     ) -> Result<Outcome> {
         transaction::begin(db).await?;
         let written = self.write_in_transaction(db, records, describe).await;
-        let (outcome, pending) = transaction::finish(db, written).await?;
+        let (outcome, pending) = match written {
+            // All of it is durable already. A commit would write all the same: SQLite notes the highest id
+            // that an INSERT was tried with.
+            Ok((outcome, Pending { nothing: true, .. })) => {
+                transaction::abandon(db).await?;
+                return Ok(outcome);
+            }
+            written => transaction::finish(db, written).await?,
+        };
         for (id, idx) in pending.observers {
             self.observers.insert(&id, idx);
         }
@@ -94,7 +104,10 @@ impl BatchState {
         let mut clients: Vec<&ClientReception> = Vec::new();
         let mut neighbors: Vec<&Neighbors> = Vec::new();
         for (record, idx) in records.iter().zip(&who) {
-            if let (Some(observer), Some(idx)) = (observer_of(record), *idx) {
+            // A reception counts as a sign of life only if it is new: a redelivery must not become a write.
+            if !matches!(record, Record::Reception(_))
+                && let (Some(observer), Some(idx)) = (observer_of(record), *idx)
+            {
                 note_sign_of_life(seen.entry(idx).or_default(), observer);
             }
             match (record, *idx) {
@@ -119,6 +132,13 @@ impl BatchState {
             )
             .await?;
         }
+        pending.nothing = pending.observers.is_empty()
+            && seen.is_empty()
+            && outcome.observations == 0
+            && statuses.is_empty()
+            && clients.is_empty()
+            && neighbors.is_empty()
+            && dropped.is_empty();
         self.write_statuses(db, &statuses).await?;
         self.touch_observers(db, seen).await?;
         self.write_clients(db, &clients).await?;

@@ -14,7 +14,7 @@ use crate::schema::{self, Kind};
 
 /// The statements of a connection that writes. They read the file, so they can find it damaged: sqlx would
 /// then close the connection behind our back if they were among its own.
-const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL; \
+const SETTINGS: &str = "PRAGMA synchronous = FULL; \
     PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; \
     PRAGMA temp_store = MEMORY";
 
@@ -46,7 +46,14 @@ pub(crate) async fn set_up(db: &mut SqliteConnection, path: &Path) -> Result<boo
     check_synchronous(db).await?;
     let kind = schema::inspect(db, path).await?;
     let version = match kind {
-        Kind::Empty => 0,
+        Kind::Empty => {
+            // Only for a new file: in another it would write to its first page, at each start.
+            sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL")
+                .execute(&mut *db)
+                .await
+                .during("set auto_vacuum")?;
+            0
+        }
         Kind::Ours(version) => version,
     };
     // Only now, when the file is known to be ours: this writes to it.

@@ -34,3 +34,12 @@ pub(crate) async fn finish<T>(db: &mut SqliteConnection, done: Result<T>) -> Res
     }
     done
 }
+
+/// Ends a transaction that has nothing to keep.
+pub(crate) async fn abandon(db: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("ROLLBACK")
+        .execute(db)
+        .await
+        .during("roll back")?;
+    Ok(())
+}

@@ -75,7 +75,7 @@ fn keep(retention: Retention, store: Store) -> Running {
 
 async fn write(store: &mut Store, records: &[Record]) {
     for group in records.chunks(5_000) {
-        store.write(group, &describe).await.unwrap();
+        store.write(group, &describe).await.expect("written");
     }
 }
 
@@ -238,13 +238,10 @@ fn small_things(days_ago: i64) -> Vec<Record> {
         ..Observer::default()
     };
     let key = format!("{days_ago:064x}");
-    let mut advert = match advert(
-        u64::MAX - days_ago.unsigned_abs(),
-        &id,
-        node(&key, Some("N"), at),
-    ) {
-        Record::Reception(advert) => advert,
-        _ => unreachable!("an advert is a reception"),
+    let node = node(&key, Some("N"), at);
+    let Record::Reception(mut advert) = advert(u64::MAX - days_ago.unsigned_abs(), &id, node)
+    else {
+        unreachable!("an advert is a reception");
     };
     advert.heard_at = at;
     advert.observer.seen_at = Some(at);

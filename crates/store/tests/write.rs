@@ -456,3 +456,26 @@ async fn the_updates_find_their_rows_by_key() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_redelivery_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    let mut again = reception(1, "a", "");
+    store
+        .write(&[record(reception(1, "a", ""))], &describe)
+        .await
+        .unwrap();
+    let wal = std::fs::metadata(dir.path().join("mesh.db-wal"))
+        .unwrap()
+        .len();
+    again.observer.seen_at = Some(NOW + 1);
+    let outcome = store.write(&[record(again)], &describe).await.unwrap();
+    assert_eq!(outcome.duplicates, 1);
+    assert_eq!(
+        std::fs::metadata(dir.path().join("mesh.db-wal"))
+            .unwrap()
+            .len(),
+        wal
+    );
+}

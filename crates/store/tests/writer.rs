@@ -9,13 +9,13 @@ use std::sync::Mutex;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
-use common::disk::announce;
 use common::running::{Running, Setup, Told};
 use common::{describe, look, one_i64, one_text, open, options, reception, record, stored};
 use meshcore_store::{
     BATCH_ROWS, CheckpointMode, Class, Condition, Description, Error, PreviousEnd, Reception,
     Record, Store,
 };
+use meshcore_testkit::announce;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_told_only_when_their_rows_can_be_seen_by_others() {

@@ -18,7 +18,7 @@ pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use process::{Program, http_get, wait_until};
 pub use proxy::{AckProxy, Acknowledged, Connect};
 pub use publisher::Publisher;
-pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of};
+pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of, path_and_payload_of};
 pub use version_gate::VersionGate;
 
 use std::net::TcpListener;

@@ -37,13 +37,24 @@ pub fn numbered_packet(n: u64) -> NumberedPacket {
     }
 }
 
-/// The packet hash of a frame on a route without transport codes, by the protocol document, section 10.
-/// Only for frames known to be good, and not for TRACE.
+/// The packet hash of a frame that is known to be good, by the protocol document, section 10.
 pub fn packet_hash_of(frame: &[u8]) -> String {
-    let path_len = frame[1];
-    let path = usize::from((path_len >> 6) + 1) * usize::from(path_len & 63);
+    let (path, payload) = path_and_payload_of(frame);
+    let payload_type = (frame[0] >> 2) & 15;
     let mut hasher = Sha256::new();
-    hasher.update([(frame[0] >> 2) & 15]);
-    hasher.update(&frame[2 + path..]);
+    hasher.update([payload_type]);
+    if payload_type == 9 {
+        // TRACE: the path holds one byte a hop, so its length is its count.
+        hasher.update([u8::try_from(path.len()).expect("at most 64"), 0]);
+    }
+    hasher.update(payload);
     hex::encode(&hasher.finalize()[..8])
+}
+
+/// The path and the payload of a frame that is known to be good, by the protocol document, section 1.
+pub fn path_and_payload_of(frame: &[u8]) -> (&[u8], &[u8]) {
+    let codes = if matches!(frame[0] & 3, 0 | 3) { 4 } else { 0 };
+    let path_len = frame[1 + codes];
+    let path = usize::from((path_len >> 6) + 1) * usize::from(path_len & 63);
+    frame[2 + codes..].split_at(path)
 }

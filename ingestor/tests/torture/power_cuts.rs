@@ -90,7 +90,7 @@ async fn ghost_commit_is_lost(env: &[(&str, &str)]) -> bool {
     let mut strace = Program::start_command::<&str, &str>(
         Command::new("strace").args(["-f", "-p", &pid, "-e", "trace=fdatasync,fsync"]).args([
             "-e",
-            "inject=fdatasync,fsync:signal=SIGKILL:when=1",
+            "inject=fdatasync,fsync:error=EIO:signal=SIGKILL:when=1",
         ]),
         &[],
         &log,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, SqlStr};
 
-use super::{BatchState, Pending, Seen};
+use super::{BatchState, Pending, Seen, note_sign_of_life};
 use crate::error::{Result, SqliteContext};
 use crate::known::{FrameHead, KnownTransmission};
 use crate::rows::{Describe, Description, NodeAdvert, Outcome, Reception};
@@ -116,6 +116,7 @@ impl BatchState {
             counts.0 += 1;
             counts.1 += i64::from(is_first);
             let observer = seen.entry(observation.observer_idx).or_default();
+            note_sign_of_life(observer, &reception.observer);
             observer.packets += 1;
             if reception.observer.seen_at.is_some() {
                 observer.packet_at = observer.packet_at.max(Some(reception.heard_at));
