@@ -18,8 +18,8 @@ test: setup-test ## All tests
 	cargo test --workspace $(TEST_FEATURES)
 
 test-fast: setup-run ## The tests without kills, power cuts and full disks
-	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor
-	cargo test -p meshcore-ingestor --lib
+	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor --exclude meshcore-store
+	cargo test -p meshcore-ingestor -p meshcore-store --lib
 
 bench: setup-test ## Figures beside the limits of this machine
 	cargo build --release --bin meshcore-ingestor --bin meshcore-bench

@@ -104,7 +104,7 @@ pub async fn run(
     tracing::info!(address = %admin.address, db = %config.db_path.display(), "Health and metrics are served");
 
     let store = tokio::select! {
-        store = open(&config, &readiness) => store.map_err(StartError::Store)?,
+        store = open(&config, &readiness, &metrics) => store.map_err(StartError::Store)?,
         signal = signals.first() => return Ok(shutdown.run(Cause::Signal(signal)).await),
     };
     let running = Running::start(
@@ -170,7 +170,11 @@ fn source_states(sources: Sources) -> Router {
 }
 
 /// Opens the database; while another process holds it, waits and says so.
-async fn open(config: &Config, readiness: &Readiness) -> Result<Store, StoreError> {
+async fn open(
+    config: &Config,
+    readiness: &Readiness,
+    metrics: &Metrics,
+) -> Result<Store, StoreError> {
     let options = StoreOptions {
         allow_unsupported_filesystem: config.store.allow_unsupported_filesystem,
         ballast_bytes: config.store.ballast_bytes,
@@ -190,6 +194,7 @@ async fn open(config: &Config, readiness: &Readiness) -> Result<Store, StoreErro
                     "The database is open"
                 );
                 if let Some(path) = opened.set_aside {
+                    metrics.databases_set_aside.inc();
                     tracing::error!(set_aside = %path.display(), "The database was damaged; it was set aside and a new one begun");
                 }
                 return Ok(store);
@@ -290,6 +295,8 @@ impl Running {
         let (cause, ended) = tokio::select! {
             signal = signals.first() => (Cause::Signal(signal), None),
             ended = &mut self.writer => (writer_failed(&ended), Some(ended)),
+            // Sources run until they are told to stop, so this is a panic; without a source, never.
+            Some(ended) = self.tasks.join_next() => (Cause::task_ended("source", ended), None),
         };
         let Self {
             writer,

@@ -23,9 +23,14 @@ struct Expected {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recorded_feed_is_stored_exactly_and_only_once() {
-    let Some(path) = shared_fixture("feed.jsonl") else { return };
-    let lines: Vec<Value> =
-        std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let Some(path) = shared_fixture("feed.jsonl") else {
+        return;
+    };
+    let lines: Vec<Value> = std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let expected = expected_of(&lines);
     assert_eq!(expected.transmissions.len(), 209);
 
@@ -35,7 +40,10 @@ async fn the_recorded_feed_is_stored_exactly_and_only_once() {
     replay(&lines, &broker, &ingestor, lines.len() as u64).await;
     let first = stored(&ingestor).await;
     assert_eq!(first, expected);
-    assert_eq!(totals(&ingestor).await, (209, first.observations.len() as u64, 2));
+    assert_eq!(
+        totals(&ingestor).await,
+        (209, first.observations.len() as u64, 2)
+    );
     let nodes = nodes(&ingestor).await;
     assert_eq!(nodes, nodes_of(&lines));
 
@@ -47,7 +55,10 @@ async fn the_recorded_feed_is_stored_exactly_and_only_once() {
     ingestor.wait_for_connection("feed");
     replay(&lines, &broker, &ingestor, lines.len() as u64).await;
     assert_eq!(stored(&ingestor).await, expected);
-    assert_eq!(totals(&ingestor).await, (209, first.observations.len() as u64, 2));
+    assert_eq!(
+        totals(&ingestor).await,
+        (209, first.observations.len() as u64, 2)
+    );
 }
 
 /// Publishes all lines and waits until the ingestor has acknowledged `acks` messages in its life.
@@ -58,7 +69,10 @@ async fn replay(lines: &[Value], broker: &Mosquitto, ingestor: &Ingestor, acks: 
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        publisher.publish(line["topic"].as_str().unwrap(), payload.into_bytes()).await.unwrap();
+        publisher
+            .publish(line["topic"].as_str().unwrap(), payload.into_bytes())
+            .await
+            .unwrap();
     }
     publisher.flush(SOON).await.unwrap();
     ingestor.wait_for_metric("meshcore_acks_sent_total", acks);
@@ -72,13 +86,25 @@ fn expected_of(lines: &[Value]) -> Expected {
     let mut expected = Expected::default();
     for line in lines {
         let frame = frame_of(line);
-        let observer = line["topic"].as_str().unwrap().split('/').nth(2).unwrap().to_owned();
+        let observer = line["topic"]
+            .as_str()
+            .unwrap()
+            .split('/')
+            .nth(2)
+            .unwrap()
+            .to_owned();
         let hash = packet_hash_of(&frame);
         let (path, payload) = path_and_payload_of(&frame);
         // For TRACE v3 keeps the hops of the payload.
-        let path = if (frame[0] >> 2) & 15 == 9 { &payload[9..] } else { path };
+        let path = if (frame[0] >> 2) & 15 == 9 {
+            &payload[9..]
+        } else {
+            path
+        };
         expected.transmissions.insert(hash.clone());
-        expected.observations.insert((hash, observer.to_ascii_uppercase(), path.to_vec()));
+        expected
+            .observations
+            .insert((hash, observer.to_ascii_uppercase(), path.to_vec()));
         expected.observers.insert(observer.to_ascii_uppercase());
     }
     expected
@@ -96,20 +122,30 @@ fn nodes_of(lines: &[Value]) -> BTreeMap<String, Option<String>> {
         }
         let app_data = &payload[100..payload.len().min(132)];
         let signed = [&payload[..36], app_data].concat();
-        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &payload[..32]);
+        let key =
+            ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &payload[..32]);
         if key.verify(&signed, &payload[36..100]).is_err() {
             continue;
         }
         let time = u32::from_le_bytes(payload[32..36].try_into().unwrap());
         let flags = app_data[0];
-        let fixed = 1 + if flags & 0x10 > 0 { 8 } else { 0 } + if flags & 0x20 > 0 { 2 } else { 0 } + if flags & 0x40 > 0 { 2 } else { 0 };
-        let name = (flags & 0x80 > 0).then(|| String::from_utf8_lossy(&app_data[fixed..]).into_owned());
-        let entry = newest.entry(hex::encode(&payload[..32])).or_insert((time, None));
+        let fixed = 1
+            + if flags & 0x10 > 0 { 8 } else { 0 }
+            + if flags & 0x20 > 0 { 2 } else { 0 }
+            + if flags & 0x40 > 0 { 2 } else { 0 };
+        let name =
+            (flags & 0x80 > 0).then(|| String::from_utf8_lossy(&app_data[fixed..]).into_owned());
+        let entry = newest
+            .entry(hex::encode(&payload[..32]))
+            .or_insert((time, None));
         if time >= entry.0 {
             *entry = (time, name.or_else(|| entry.1.clone()));
         }
     }
-    newest.into_iter().map(|(key, (_, name))| (key, name)).collect()
+    newest
+        .into_iter()
+        .map(|(key, (_, name))| (key, name))
+        .collect()
 }
 
 async fn stored(ingestor: &Ingestor) -> Expected {
@@ -121,17 +157,24 @@ async fn stored(ingestor: &Ingestor) -> Expected {
     .fetch_all(&mut db)
     .await
     .unwrap();
-    let transmissions: Vec<String> =
-        sqlx::query_scalar("SELECT hash FROM transmissions").fetch_all(&mut db).await.unwrap();
-    let observers: Vec<String> =
-        sqlx::query_scalar("SELECT upper(id) FROM observers").fetch_all(&mut db).await.unwrap();
+    let transmissions: Vec<String> = sqlx::query_scalar("SELECT hash FROM transmissions")
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
+    let observers: Vec<String> = sqlx::query_scalar("SELECT upper(id) FROM observers")
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
     let path = |json: &str| {
         let hops: Vec<String> = serde_json::from_str(json).unwrap();
         hex::decode(hops.concat()).unwrap()
     };
     Expected {
         transmissions: transmissions.into_iter().collect(),
-        observations: rows.into_iter().map(|(hash, observer, json)| (hash, observer, path(&json))).collect(),
+        observations: rows
+            .into_iter()
+            .map(|(hash, observer, json)| (hash, observer, path(&json)))
+            .collect(),
         observers: observers.into_iter().collect(),
     }
 }
@@ -144,12 +187,18 @@ async fn totals(ingestor: &Ingestor) -> (u64, u64, u64) {
             .fetch_one(&mut db)
             .await
             .unwrap();
-    (counts.0.cast_unsigned(), counts.1.cast_unsigned(), counts.2.cast_unsigned())
+    (
+        counts.0.cast_unsigned(),
+        counts.1.cast_unsigned(),
+        counts.2.cast_unsigned(),
+    )
 }
 
 async fn nodes(ingestor: &Ingestor) -> BTreeMap<String, Option<String>> {
     let mut db = ingestor.database().await;
-    let rows: Vec<(String, Option<String>)> =
-        sqlx::query_as("SELECT public_key, name FROM nodes").fetch_all(&mut db).await.unwrap();
+    let rows: Vec<(String, Option<String>)> = sqlx::query_as("SELECT public_key, name FROM nodes")
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
     rows.into_iter().collect()
 }

@@ -254,3 +254,51 @@ async fn ids_are_never_given_out_twice() {
     assert_eq!(one_i64(&mut db, "SELECT id FROM transmissions").await, 3);
     assert_eq!(one_i64(&mut db, "SELECT id FROM observations").await, 3);
 }
+
+#[tokio::test]
+async fn damage_that_only_shows_behind_the_schema_is_set_aside_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    store
+        .write(&[record(reception(1, "a", ""))], &describe)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    let path = dir.path().join("mesh.db");
+    let mut db = look(dir.path()).await;
+    let root = one_i64(
+        &mut db,
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'observers'",
+    )
+    .await;
+    sqlx::Connection::close(db).await.unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = usize::try_from(root - 1).unwrap() * 4096;
+    bytes[page..page + 4096].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let (store, opened) = open(dir.path()).await;
+    let aside = opened.set_aside.expect("set aside");
+    assert!(std::fs::read(aside).unwrap()[page..page + 4096] == [0; 4096]);
+    let mut db = look(dir.path()).await;
+    assert_eq!(one_i64(&mut db, "SELECT count(*) FROM observers").await, 0);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wal_without_its_database_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    store
+        .write(&[record(reception(1, "a", ""))], &describe)
+        .await
+        .unwrap();
+    let wal = std::fs::read(dir.path().join("mesh.db-wal")).unwrap();
+    store.close().await.unwrap();
+    std::fs::remove_file(dir.path().join("mesh.db")).unwrap();
+    std::fs::write(dir.path().join("mesh.db-wal"), &wal).unwrap();
+    let (_store, opened) = open(dir.path()).await;
+    let mut aside = opened.set_aside.expect("set aside").into_os_string();
+    aside.push("-wal");
+    assert!(std::fs::read(aside).unwrap() == wal);
+    assert_eq!(opened.previous_end, PreviousEnd::New);
+}

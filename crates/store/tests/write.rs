@@ -479,3 +479,67 @@ async fn a_redelivery_writes_nothing() {
         wal
     );
 }
+
+#[tokio::test]
+async fn a_node_whose_clock_was_set_back_is_still_alive() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    let key = "aa".repeat(32);
+    let right = advert(1, "a", node(&key, Some("Right"), 2_000));
+    let Record::Reception(mut later) = advert(2, "a", node(&key, Some("Reset"), 1)) else {
+        unreachable!("an advert is a reception");
+    };
+    later.heard_at = NOW + 500;
+    store
+        .write(&[right, Record::Reception(later)], &describe)
+        .await
+        .unwrap();
+    let mut db = look(dir.path()).await;
+    assert_eq!(
+        one_text(
+            &mut db,
+            "SELECT name || advert_count || (unixepoch(last_seen) - unixepoch(first_seen)) || advert_timestamp \
+             FROM nodes"
+        )
+        .await
+        .unwrap(),
+        "Right25002000"
+    );
+}
+
+#[tokio::test]
+async fn an_observer_known_from_a_retained_message_was_never_seen_until_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    let key = "Ab".repeat(32);
+    let status = |id: String, seen_at| {
+        Record::Status(Box::new(Status {
+            observer: Observer {
+                id,
+                seen_at,
+                ..Observer::default()
+            },
+            sample_at: seen_at,
+            ..Status::default()
+        }))
+    };
+    store
+        .write(&[status(key.clone(), None)], &describe)
+        .await
+        .unwrap();
+    let mut db = look(dir.path()).await;
+    let sql = "SELECT first_seen || last_seen FROM observers";
+    assert_eq!(one_text(&mut db, sql).await, None);
+    let seen = [
+        status(key.to_lowercase(), Some(NOW)),
+        status(key.to_uppercase(), Some(NOW - 60)),
+    ];
+    for record in seen {
+        store.write(&[record], &describe).await.unwrap();
+    }
+    let sql = "SELECT unixepoch(last_seen) - unixepoch(first_seen) FROM observers";
+    assert_eq!(one_i64(&mut db, sql).await, 60);
+    // Samples are of the observer as it is stored, however it spells itself.
+    let sql = "SELECT count(*) FROM observer_metrics m JOIN observers o ON o.id = m.observer_id";
+    assert_eq!(one_i64(&mut db, sql).await, 2);
+}

@@ -35,7 +35,9 @@ impl Mount {
     pub fn image(file: &Path, target: &Path) -> Result<Self> {
         std::fs::create_dir_all(target)?;
         run("mount", &["-o", "loop", text(file)?, text(target)?])?;
-        Ok(Self { target: target.to_owned() })
+        Ok(Self {
+            target: target.to_owned(),
+        })
     }
 
     /// Where it is mounted.
@@ -49,7 +51,10 @@ impl Drop for Mount {
         if let Err(error) = run("umount", &[&self.target.to_string_lossy()])
             && let Err(lazily) = run("umount", &["-l", &self.target.to_string_lossy()])
         {
-            crate::announce(&format!("{} stays mounted: {error}; {lazily}", self.target.display()));
+            crate::announce(&format!(
+                "{} stays mounted: {error}; {lazily}",
+                self.target.display()
+            ));
         }
     }
 }
@@ -69,14 +74,21 @@ impl CuttableDisk {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         sparse_file(&at("outer.img"), megabytes * 4 + 512)?;
-        run("mkfs.xfs", &["-q", "-m", "reflink=1", text(&at("outer.img"))?])
-            .context("apt-get install xfsprogs")?;
+        run(
+            "mkfs.xfs",
+            &["-q", "-m", "reflink=1", text(&at("outer.img"))?],
+        )
+        .context("apt-get install xfsprogs")?;
         let outer = Mount::image(&at("outer.img"), &at("outer"))?;
         let disk = outer.path().join("disk.img");
         sparse_file(&disk, megabytes)?;
         run("mkfs.ext4", &["-q", text(&disk)?])?;
         let data = Mount::image(&disk, &at("data"))?;
-        Ok(Self { data, outer, folder })
+        Ok(Self {
+            data,
+            outer,
+            folder,
+        })
     }
 
     /// Where it is mounted.
@@ -87,7 +99,14 @@ impl CuttableDisk {
     /// The disk as it would be found if the power failed now.
     pub fn cut(&self) -> Result<CutDisk> {
         let image = self.outer.path().join("cut.img");
-        run("cp", &["--reflink=always", text(&self.outer.path().join("disk.img"))?, text(&image)?])?;
+        run(
+            "cp",
+            &[
+                "--reflink=always",
+                text(&self.outer.path().join("disk.img"))?,
+                text(&image)?,
+            ],
+        )?;
         let mount = Mount::image(&image, &self.folder.path().join("cut"))?;
         Ok(CutDisk { mount, image })
     }
@@ -126,9 +145,16 @@ fn text(path: &Path) -> Result<&str> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("run {program}"))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("run {program}"))?;
     if !output.status.success() {
-        bail!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{program} {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

@@ -38,6 +38,9 @@ pub fn numbered_packet(n: u64) -> NumberedPacket {
 }
 
 /// The packet hash of a frame that is known to be good, by the protocol document, section 10.
+///
+/// # Panics
+/// When the frame isn't good.
 pub fn packet_hash_of(frame: &[u8]) -> String {
     let (path, payload) = path_and_payload_of(frame);
     let payload_type = (frame[0] >> 2) & 15;
@@ -52,6 +55,9 @@ pub fn packet_hash_of(frame: &[u8]) -> String {
 }
 
 /// The path and the payload of a frame that is known to be good, by the protocol document, section 1.
+///
+/// # Panics
+/// When the frame isn't good.
 pub fn path_and_payload_of(frame: &[u8]) -> (&[u8], &[u8]) {
     let codes = if matches!(frame[0] & 3, 0 | 3) { 4 } else { 0 };
     let path_len = frame[1 + codes];

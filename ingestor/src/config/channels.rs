@@ -59,7 +59,7 @@ impl Serialize for ChannelKey {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Channels {
-    /// A file of names and keys (JSON or YAML), which may be replaced while the program runs.
+    /// A file of names and keys (JSON or YAML), read at the start.
     pub keys_file: Option<PathBuf>,
     /// Hashtag channels, each with its `#`; the key follows from the name.
     pub hashtags: Vec<String>,

@@ -94,9 +94,7 @@ pub struct StoreSettings {
     pub ballast_bytes: u64,
     /// Go on upon a file system that SQLite cannot be safe on.
     pub allow_unsupported_filesystem: bool,
-    /// Rebuild the file at start if it cannot give pages back.
-    pub vacuum_on_startup: bool,
-    /// Most pages given back at once: 1024.
+    /// Most pages given back at once: 128.
     pub incremental_vacuum_pages: u32,
 }
 
@@ -112,6 +110,12 @@ impl StoreSettings {
             vacuum_on_startup,
             incremental_vacuum_pages,
         } = db;
+        if vacuum_on_startup == Some(true) {
+            findings.warn(
+                "db.vacuumOnStartup",
+                "has no effect: files of this program give pages back as they are",
+            );
+        }
         let linger = findings.ranged("store.commitLingerMs", commit_linger_ms, 0..=10_000, 0);
         let size_cap = match bytes_of("store.maxSizeBytes", max_size_bytes, findings) {
             None => SizeCap::Auto,
@@ -124,7 +128,7 @@ impl StoreSettings {
         };
         let ballast = bytes_of("store.ballastBytes", ballast_bytes, findings);
         let pages = incremental_vacuum_pages;
-        let pages = findings.ranged("db.incrementalVacuumPages", pages, 1..=1_000_000, 1024);
+        let pages = findings.ranged("db.incrementalVacuumPages", pages, 1..=1_000_000, 128);
         Self {
             commit_linger: Duration::from_millis(linger),
             size_cap,
@@ -135,7 +139,6 @@ impl StoreSettings {
                 32 * MEBIBYTE,
             ),
             allow_unsupported_filesystem: allow_unsupported_filesystem.unwrap_or(false),
-            vacuum_on_startup: vacuum_on_startup.unwrap_or(false),
             incremental_vacuum_pages: u32::try_from(pages).unwrap_or(u32::MAX),
         }
     }

@@ -28,7 +28,10 @@ pub(super) async fn connect(
     farewells: TaskTracker,
 ) -> io::Result<Socket> {
     let stream = rumqttc_v5::default_socket_connect(address, network).await?;
-    Ok(Socket { stream: Some(stream), farewells })
+    Ok(Socket {
+        stream: Some(stream),
+        farewells,
+    })
 }
 
 impl Socket {
@@ -41,8 +44,13 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // Without a runtime the process is past caring.
-        if let (Some(stream), Ok(runtime)) = (self.stream.take(), tokio::runtime::Handle::try_current()) {
-            self.farewells.spawn_on(tokio::time::timeout(PATIENCE, say_farewell(stream)), &runtime);
+        if let (Some(stream), Ok(runtime)) =
+            (self.stream.take(), tokio::runtime::Handle::try_current())
+        {
+            self.farewells.spawn_on(
+                tokio::time::timeout(PATIENCE, say_farewell(stream)),
+                &runtime,
+            );
         }
     }
 }
@@ -66,7 +74,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.stream().poll_write(context, bytes)
     }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rumqttc_v5::TlsConfiguration;
-use rumqttc_v5::tokio_rustls::rustls;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;

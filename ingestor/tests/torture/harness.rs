@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use meshcore_testkit::{
-    AckProxy, Mosquitto, MosquittoOptions, Program, Publisher, free_port, numbered_packet, wait_until,
+    AckProxy, Mosquitto, MosquittoOptions, Program, Publisher, free_port, numbered_packet,
+    wait_until,
 };
 use tokio::task::JoinHandle;
 
@@ -46,19 +47,39 @@ impl Harness {
         })
         .unwrap();
         ingestor.terminate().unwrap();
-        assert_eq!(ingestor.wait(Duration::from_secs(20)).unwrap().code(), Some(0));
+        assert_eq!(
+            ingestor.wait(Duration::from_secs(20)).unwrap().code(),
+            Some(0)
+        );
     }
 
     /// With the database at `db`, which may be on another disk.
-    pub(crate) async fn start_at(folder: tempfile::TempDir, db: PathBuf, broker_lines: &[&str]) -> Self {
+    pub(crate) async fn start_at(
+        folder: tempfile::TempDir,
+        db: PathBuf,
+        broker_lines: &[&str],
+    ) -> Self {
         let lines = broker_lines.iter().map(ToString::to_string).collect();
-        let broker = Mosquitto::start(&MosquittoOptions { lines, ..MosquittoOptions::default() }).unwrap();
+        let broker = Mosquitto::start(&MosquittoOptions {
+            lines,
+            ..MosquittoOptions::default()
+        })
+        .unwrap();
         let proxy = Arc::new(AckProxy::start(broker.port()).await.unwrap());
         let seed = std::env::var("TORTURE_SEED")
             .ok()
             .and_then(|seed| seed.parse().ok())
             .unwrap_or_else(|| RandomState::new().build_hasher().finish() | 1);
-        Self { broker, proxy, db, seed, folder, health: free_port(), random: seed, seen: 0 }
+        Self {
+            broker,
+            proxy,
+            db,
+            seed,
+            folder,
+            health: free_port(),
+            random: seed,
+            seen: 0,
+        }
     }
 
     /// Starts an ingestor and waits until it is ready.
@@ -72,7 +93,9 @@ impl Harness {
             &self.folder.path().join("ingestor.log"),
         )
         .unwrap();
-        program.wait_ready(&self.ready_url(), Duration::from_secs(20)).unwrap();
+        program
+            .wait_ready(&self.ready_url(), Duration::from_secs(20))
+            .unwrap();
         program
     }
 
@@ -80,11 +103,22 @@ impl Harness {
     pub(crate) fn environment(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let own = [
             ("DB_PATH", self.db.display().to_string()),
-            ("MQTT_BROKER", format!("mqtt://127.0.0.1:{}", self.proxy.port())),
-            ("MESHCORE_INGESTOR_ADDRESS", format!("127.0.0.1:{}", self.health)),
+            (
+                "MQTT_BROKER",
+                format!("mqtt://127.0.0.1:{}", self.proxy.port()),
+            ),
+            (
+                "MESHCORE_INGESTOR_ADDRESS",
+                format!("127.0.0.1:{}", self.health),
+            ),
         ];
-        let more = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(more).collect()
+        let more = more
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        own.into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .chain(more)
+            .collect()
     }
 
     pub(crate) fn ready_url(&self) -> String {
@@ -125,10 +159,14 @@ impl Harness {
             (payloads.len() as u64 >= published).then_some(())
         });
         if let Err(error) = done {
-            let metrics = meshcore_testkit::http_get(&self.ready_url().replace("health/ready", "metrics"));
+            let metrics =
+                meshcore_testkit::http_get(&self.ready_url().replace("health/ready", "metrics"));
             let log = ingestor.log();
             let tail = log.get(log.len().saturating_sub(6_000)..).unwrap_or(&log);
-            panic!("{error}: {} of {published}; {metrics:?}; {tail}", payloads.len());
+            panic!(
+                "{error}: {} of {published}; {metrics:?}; {tail}",
+                payloads.len()
+            );
         }
     }
 
@@ -156,7 +194,11 @@ impl Traffic {
         let stop = Arc::new(AtomicBool::new(false));
         let published = Arc::new(AtomicU64::new(0));
         let headlong = Arc::new(AtomicBool::new(false));
-        let (stopping, counting, proxy) = (Arc::clone(&stop), Arc::clone(&published), Arc::clone(&harness.proxy));
+        let (stopping, counting, proxy) = (
+            Arc::clone(&stop),
+            Arc::clone(&published),
+            Arc::clone(&harness.proxy),
+        );
         let unchecked = Arc::clone(&headlong);
         let paused = Arc::new(AtomicBool::new(false));
         let pausing = Arc::clone(&paused);
@@ -165,13 +207,17 @@ impl Traffic {
             let mut publisher = Publisher::start(port, "publisher", 500).unwrap();
             let mut n = 0;
             while !stopping.load(Ordering::Relaxed) {
-                let far_ahead = n > proxy.count() as u64 + AHEAD && !unchecked.load(Ordering::Relaxed);
+                let far_ahead =
+                    n > proxy.count() as u64 + AHEAD && !unchecked.load(Ordering::Relaxed);
                 if far_ahead || pausing.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                     continue;
                 }
                 let packet = numbered_packet(n);
-                publisher.publish(&packet.topic, packet.payload).await.unwrap();
+                publisher
+                    .publish(&packet.topic, packet.payload)
+                    .await
+                    .unwrap();
                 n += 1;
                 counting.store(n, Ordering::Relaxed);
             }
@@ -179,7 +225,13 @@ impl Traffic {
                 publisher.flush(Duration::from_secs(30)).await.unwrap();
             }
         });
-        Self { stop, published, headlong, paused, task }
+        Self {
+            stop,
+            published,
+            headlong,
+            paused,
+            task,
+        }
     }
 
     /// Publishes nothing new while somebody looks, so that the database stays small.

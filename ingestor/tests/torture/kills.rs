@@ -11,7 +11,10 @@ use crate::oracle::{Oracle, wal_bytes};
 const TIMES: u32 = 10;
 
 fn kills() -> u32 {
-    std::env::var("TORTURE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(50)
+    std::env::var("TORTURE_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(50)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -31,7 +34,10 @@ async fn sigkill_at_random_moments_loses_nothing_acknowledged() {
     let mut ingestor = harness.start_ingestor(&[]);
     harness.wait_for_all(published, &ingestor);
     ingestor.terminate().unwrap();
-    assert_eq!(ingestor.wait(Duration::from_secs(30)).unwrap().code(), Some(0));
+    assert_eq!(
+        ingestor.wait(Duration::from_secs(30)).unwrap().code(),
+        Some(0)
+    );
     let stored = oracle.check_all(&harness, published).await;
     announce(&format!(
         "{} SIGKILLs (seed {}): {} packets published, {} acknowledgements seen, {stored} stored, 0 lost",
@@ -65,7 +71,9 @@ async fn sigterm_drains_checkpoints_and_exits_in_time() {
     }
     assert_eq!(harness.proxy.disconnects(), u64::from(TIMES) + 1);
     traffic.stop().await;
-    announce(&format!("{TIMES} SIGTERMs under load: exit 0, empty WAL, the longest took {longest:?}"));
+    announce(&format!(
+        "{TIMES} SIGTERMs under load: exit 0, empty WAL, the longest took {longest:?}"
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -85,7 +93,12 @@ async fn a_broker_that_is_killed_takes_nothing_acknowledged_with_it() {
     harness.wait_for_acks(1);
     traffic.stop().await;
     ingestor.terminate().unwrap();
-    assert_eq!(ingestor.wait(Duration::from_secs(30)).unwrap().code(), Some(0), "{}", ingestor.log());
+    assert_eq!(
+        ingestor.wait(Duration::from_secs(30)).unwrap().code(),
+        Some(0),
+        "{}",
+        ingestor.log()
+    );
     oracle.check_copy(&harness).await;
 }
 
@@ -104,7 +117,12 @@ async fn a_reader_in_another_process_changes_nothing() {
             ingestor.kill().unwrap();
         } else {
             ingestor.terminate().unwrap();
-            assert_eq!(ingestor.wait(Duration::from_secs(25)).unwrap().code(), Some(0), "{}", ingestor.log());
+            assert_eq!(
+                ingestor.wait(Duration::from_secs(25)).unwrap().code(),
+                Some(0),
+                "{}",
+                ingestor.log()
+            );
         }
         oracle.check_copy(&harness).await;
     }

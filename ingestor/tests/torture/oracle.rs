@@ -37,7 +37,12 @@ impl Oracle {
 
     /// Checks a copy of the database: everything acknowledged is there, once, and the file is sound.
     pub(crate) async fn check_copy(&mut self, harness: &Harness) {
-        assert_eq!(self.lost(harness).await, 0, "acknowledged packets are missing (seed {})", harness.seed);
+        assert_eq!(
+            self.lost(harness).await,
+            0,
+            "acknowledged packets are missing (seed {})",
+            harness.seed
+        );
     }
 
     /// How many acknowledged packets are missing in a copy of the database.
@@ -51,8 +56,10 @@ impl Oracle {
     /// How many acknowledged packets are missing in the database at `db`, which must be sound.
     pub(crate) async fn lost_in(&self, db: &Path) -> usize {
         let mut connection = open(db).await;
-        let integrity: String =
-            sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap();
+        let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(integrity, "ok");
         let stored = stored(&mut connection).await;
         let counts: (i64, i64) = sqlx::query_as(
@@ -62,7 +69,11 @@ impl Oracle {
         .await
         .unwrap_or_default();
         assert_eq!(counts.0, counts.1, "the counts agree with the rows");
-        assert_eq!(counts.0, i64::try_from(stored.len()).unwrap(), "each packet has one observation");
+        assert_eq!(
+            counts.0,
+            i64::try_from(stored.len()).unwrap(),
+            "each packet has one observation"
+        );
         connection.close().await.unwrap();
         self.hashes.difference(&stored).count()
     }
@@ -88,11 +99,21 @@ impl Oracle {
 }
 
 async fn open(db: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(db).foreign_keys(false).connect().await.unwrap()
+    SqliteConnectOptions::new()
+        .filename(db)
+        .foreign_keys(false)
+        .connect()
+        .await
+        .unwrap()
 }
 
 async fn stored(connection: &mut SqliteConnection) -> HashSet<String> {
-    sqlx::query_scalar("SELECT hash FROM transmissions").fetch_all(connection).await.unwrap().into_iter().collect()
+    sqlx::query_scalar("SELECT hash FROM transmissions")
+        .fetch_all(connection)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect()
 }
 
 /// Bytes in the WAL of `db`; 0 if there is none.
@@ -122,6 +143,9 @@ impl Copy {
                 std::fs::copy(from, beside(&copy, suffix)).unwrap();
             }
         }
-        Self { _folder: folder, db: copy }
+        Self {
+            _folder: folder,
+            db: copy,
+        }
     }
 }

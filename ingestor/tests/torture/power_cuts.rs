@@ -6,15 +6,18 @@ use std::process::Command;
 #[cfg(feature = "mutants")]
 use std::time::Duration;
 
+use meshcore_testkit::{CuttableDisk, announce, can_mount};
 #[cfg(feature = "mutants")]
 use meshcore_testkit::{Program, Publisher, numbered_packet, wait_until};
-use meshcore_testkit::{CuttableDisk, announce, can_mount};
 
 use crate::harness::{Harness, Traffic};
 use crate::oracle::Oracle;
 
 fn cuts() -> u32 {
-    std::env::var("TORTURE_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(50)
+    std::env::var("TORTURE_CUTS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(50)
 }
 
 /// A harness whose database is on a disk whose power can be cut.
@@ -57,8 +60,14 @@ async fn a_power_cut_loses_nothing_acknowledged() {
         return;
     }
     let (lost, acknowledged) = first_loss(&[]).await;
-    assert_eq!(lost, None, "acknowledged packets are missing after the power cut");
-    announce(&format!("{} power cuts, {acknowledged} acknowledgements seen, 0 lost", cuts()));
+    assert_eq!(
+        lost, None,
+        "acknowledged packets are missing after the power cut"
+    );
+    announce(&format!(
+        "{} power cuts, {acknowledged} acknowledgements seen, 0 lost",
+        cuts()
+    ));
 }
 
 #[cfg(feature = "mutants")]
@@ -69,7 +78,10 @@ async fn power_cuts_catch_an_ingestor_that_does_not_sync_its_commits() {
     }
     let (lost, _) = first_loss(&[("MESHCORE_MUTANT", "synchronous-normal")]).await;
     let cut = lost.unwrap_or_else(|| panic!("the mutant survived {} power cuts", cuts()));
-    announce(&format!("synchronous=NORMAL was caught by power cut {}", cut + 1));
+    announce(&format!(
+        "synchronous=NORMAL was caught by power cut {}",
+        cut + 1
+    ));
 }
 
 /// The ghost commit: SIGKILL between the write of a commit and its fdatasync, a restart, the redelivery of
@@ -82,27 +94,41 @@ async fn ghost_commit_is_lost(env: &[(&str, &str)]) -> bool {
     let mut ingestor = harness.start_ingestor(env);
     // A first packet makes the observer and fills the caches: the second commit is an ordinary one.
     let first = numbered_packet(8);
-    publisher.publish(&first.topic, first.payload).await.unwrap();
+    publisher
+        .publish(&first.topic, first.payload)
+        .await
+        .unwrap();
     harness.wait_for_acks(1);
 
     let pid = ingestor.id().to_string();
     let log = harness.log("strace.log");
     let mut strace = Program::start_command::<&str, &str>(
-        Command::new("strace").args(["-f", "-p", &pid, "-e", "trace=fdatasync,fsync"]).args([
-            "-e",
-            "inject=fdatasync,fsync:error=EIO:signal=SIGKILL:when=1",
-        ]),
+        Command::new("strace")
+            .args(["-f", "-p", &pid, "-e", "trace=fdatasync,fsync"])
+            .args([
+                "-e",
+                "inject=fdatasync,fsync:error=EIO:signal=SIGKILL:when=1",
+            ]),
         &[],
         &log,
     )
     .unwrap();
-    wait_until("strace is attached", Duration::from_secs(10), || strace.log().contains("attached").then_some(()))
-        .unwrap();
+    wait_until("strace is attached", Duration::from_secs(10), || {
+        strace.log().contains("attached").then_some(())
+    })
+    .unwrap();
     let second = numbered_packet(16);
-    publisher.publish(&second.topic, second.payload).await.unwrap();
+    publisher
+        .publish(&second.topic, second.payload)
+        .await
+        .unwrap();
     ingestor.wait(Duration::from_secs(20)).unwrap();
     strace.wait(Duration::from_secs(20)).unwrap();
-    assert_eq!(harness.proxy.count(), 1, "the kill came before the acknowledgement");
+    assert_eq!(
+        harness.proxy.count(),
+        1,
+        "the kill came before the acknowledgement"
+    );
 
     let _again = harness.start_ingestor(env);
     harness.wait_for_acks(1);
@@ -126,5 +152,8 @@ async fn a_ghost_commit_catches_an_ingestor_without_the_start_up_barrier() {
     if !can_mount() {
         return;
     }
-    assert!(ghost_commit_is_lost(&[("MESHCORE_MUTANT", "no-barrier")]).await, "the mutant survived");
+    assert!(
+        ghost_commit_is_lost(&[("MESHCORE_MUTANT", "no-barrier")]).await,
+        "the mutant survived"
+    );
 }
