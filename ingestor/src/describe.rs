@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use meshcore_packet::{
-    Advert, ChannelKey, ChannelKeys, Frame, NodeType, Opened, Payload, PayloadType, RegionKey,
-    RegionKeys, corescope,
+    Advert, Analysis, ChannelKey, ChannelKeys, Frame, NodeType, Payload, RegionKey, RegionKeys,
+    corescope,
 };
 use meshcore_store::{Describe, Description, NodeAdvert, Reception};
 
@@ -85,33 +85,26 @@ impl Describe for Describer {
             // Only frames that decode become receptions.
             return Description::default();
         };
-        let payload = frame.decode_payload();
+        // Verified and decrypted once, for everything below.
+        let analysis = Analysis::new(&frame, &self.channels);
         let mut description = Description {
             payload_version: frame.version(),
             scope_name: self.scope(&frame),
-            decoded_json: corescope::decoded_json(&frame, &payload, &self.channels).to_string(),
+            decoded_json: corescope::decoded_json_string(&frame, &analysis),
+            channel_hash: corescope::channel_hash(&analysis),
             ..Description::default()
         };
-        match &payload {
-            Ok(Payload::Advert(advert)) => {
-                let valid = advert.signature_valid();
-                let public_key = advert.public_key.to_string();
-                description.bad_signature = !valid;
-                // A shared contact was not heard from the node itself.
-                let heard_itself = !frame.is_shared_contact();
-                let believed = valid || self.trust_all;
-                if believed && heard_itself && !self.blocked_nodes.contains(&public_key) {
-                    description.node = self.node(advert, reception.heard_at);
-                }
-                description.from_pubkey = Some(public_key);
+        if let Ok(Payload::Advert(advert)) = &analysis.payload {
+            let valid = analysis.signature_valid == Some(true);
+            let public_key = advert.public_key.to_string();
+            description.bad_signature = !valid;
+            // A shared contact was not heard from the node itself.
+            let heard_itself = !frame.is_shared_contact();
+            let believed = valid || self.trust_all;
+            if believed && heard_itself && !self.blocked_nodes.contains(&public_key) {
+                description.node = self.node(advert, reception.heard_at);
             }
-            Ok(Payload::GroupText(group)) => {
-                description.channel_hash = Some(match group.open(&self.channels) {
-                    Opened::Ok { channel, .. } => channel.name().to_owned(),
-                    _ => format!("enc_{:02X}", group.channel_hash),
-                });
-            }
-            _ => {}
+            description.from_pubkey = Some(public_key);
         }
         description
     }
@@ -163,29 +156,4 @@ fn role(node_type: NodeType) -> String {
         4 => "sensor".to_owned(),
         other => format!("type-{other}"),
     }
-}
-
-/// The path as v3 stores it: the header's hops, but for TRACE the hops of the payload.
-pub(crate) fn path_json(frame: &Frame<'_>) -> String {
-    if frame.payload_type == PayloadType::Trace {
-        if let Ok(Payload::Trace(trace)) = frame.decode_payload() {
-            return hops(trace.entries());
-        }
-        return "[]".to_owned();
-    }
-    hops(frame.path.entries())
-}
-
-fn hops<'a>(entries: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut json = String::from("[");
-    for (n, entry) in entries.enumerate() {
-        if n > 0 {
-            json.push(',');
-        }
-        json.push('"');
-        json.push_str(&hex::encode_upper(entry));
-        json.push('"');
-    }
-    json.push(']');
-    json
 }

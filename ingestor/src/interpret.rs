@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use meshcore_feed as feed;
 use meshcore_feed::{CompanionTarget, FeederTime, Ignored, Message};
-use meshcore_packet::{Frame, Payload, Route};
+use meshcore_packet::{Frame, Payload, Route, corescope};
 use meshcore_store::{
     ClientReception, Description, Dropped, Neighbors, Observer, Reception, Record, Status,
     TimeSource,
@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::{Backlog, Clocks, Heard};
 use crate::config::{Config, ObserverRules};
-use crate::describe::path_json;
 use crate::metrics::{KindLabel, Metrics, ReasonLabel, SourceKindLabel};
 
 /// What is taken and what isn't, the same for all sources.
@@ -172,7 +171,8 @@ impl Interpreter {
                 })));
             }
         };
-        if let Err(error) = frame.decode_payload() {
+        let payload = frame.decode_payload();
+        if let Err(error) = payload {
             self.count_decode_error(error.kind());
         }
         let path_is_frame_path = frame.payload_type != meshcore_packet::PayloadType::Trace;
@@ -180,7 +180,7 @@ impl Interpreter {
             hash: frame.packet_hash().0,
             route_type: frame.route.code(),
             payload_type: frame.payload_type.code(),
-            path_json: path_json(&frame),
+            path_json: serde_json::Value::from(corescope::hops(&frame, &payload)).to_string(),
             path_is_frame_path,
             raw: heard.raw,
             observer,

@@ -262,7 +262,6 @@ impl Running {
             // Gone without a word means the same as told.
             stop.await.ok();
         }));
-        readiness.started();
 
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
@@ -275,6 +274,8 @@ impl Running {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(&handles);
+        // Last: whoever sees it ready finds every source.
+        readiness.started();
         Ok(Self {
             writer,
             stop_writer,

@@ -77,6 +77,8 @@ pub fn decoded_json(
 pub fn hops(frame: &Frame<'_>, payload: &Result<Payload<'_>, PayloadError>) -> Vec<String> {
     match payload {
         Ok(Payload::Trace(trace)) => trace.entries().map(hex::encode_upper).collect(),
+        // The path of a TRACE holds signal values.
+        Err(_) if frame.payload_type == PayloadType::Trace => Vec::new(),
         _ => frame.path.entries().map(hex::encode_upper).collect(),
     }
 }
