@@ -1,50 +1,23 @@
 //! The limit of the store: a plain loop over SQLite on one thread, with prepared statements. Same file, same
 //! pragmas, same batches, same rows, indexes and aggregates; no async, no channel, no checks, no dead letters.
 
+mod statements;
+mod text;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use meshcore_store::{Describe, Description, Reception, Record};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use self::statements::{
+    ADD_OBSERVATION, ADD_OBSERVER, ADD_TRANSMISSION, COUNT_HOURLY, FORGET_INACTIVE_NODE, LOOK_UP,
+    REVIVE_NODE, TOTALS, TOUCH_OBSERVER, TOUCH_TRANSMISSION, UPSERT_NODE,
+};
+use self::text::{Clock, upper_hex};
 use crate::checkpoints::{LOOK, WAL_PAGES};
-
-const LOOK_UP: &str = "SELECT id, substr(raw_hex, 1, 2) FROM transmissions WHERE hash = ?";
-const ADD_OBSERVER: &str =
-    "INSERT INTO observers(rowid, id, name, iata, first_seen) VALUES (?, ?, ?, ?, ?)";
-const ADD_OBSERVATION: &str = "INSERT INTO observations(id, transmission_id, observer_idx, direction, snr, rssi, score, \
-     path_json, timestamp, raw_hex, arrived_at, feeder_time, time_source, duration_ms) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-const ADD_TRANSMISSION: &str = "INSERT INTO transmissions(id, raw_hex, hash, first_seen, route_type, payload_type, \
-     payload_version, decoded_json, from_pubkey, last_seen, channel_hash, scope_name, \
-     observation_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const TOUCH_TRANSMISSION: &str = "UPDATE transmissions SET observation_count = observation_count + ?, \
-     last_seen = max(last_seen, ?) WHERE id = ?";
-const UPSERT_NODE: &str = "INSERT INTO nodes(public_key, name, role, lat, lon, last_seen, first_seen, advert_count, \
-     default_scope, advert_timestamp, foreign_advert) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-     ON CONFLICT(public_key) DO UPDATE SET name = coalesce(excluded.name, name), \
-     role = excluded.role, lat = coalesce(excluded.lat, lat), lon = coalesce(excluded.lon, lon), \
-     last_seen = max(coalesce(last_seen, ''), excluded.last_seen), \
-     advert_count = advert_count + excluded.advert_count, \
-     default_scope = coalesce(excluded.default_scope, default_scope), \
-     advert_timestamp = excluded.advert_timestamp, foreign_advert = excluded.foreign_advert \
-     WHERE excluded.advert_timestamp >= coalesce(nodes.advert_timestamp, 0)";
-const REVIVE_NODE: &str =
-    "INSERT INTO nodes SELECT * FROM inactive_nodes WHERE public_key = ? ON CONFLICT DO NOTHING";
-const FORGET_INACTIVE_NODE: &str = "DELETE FROM inactive_nodes WHERE public_key = ?";
-const COUNT_HOURLY: &str = "INSERT INTO observation_counts_hourly(hour, observer_idx, payload_type, observations, \
-     transmissions) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
-     observations = observations + excluded.observations, \
-     transmissions = transmissions + excluded.transmissions";
-const TOUCH_OBSERVER: &str = "UPDATE observers SET name = coalesce(?, name), iata = coalesce(?, iata), last_seen = ?, \
-     last_packet_at = ?, packet_count = packet_count + ?, clock_skew_seconds = ?, inactive = 0 \
-     WHERE rowid = ?";
-const TOTALS: &str = "UPDATE store_state SET transmissions = transmissions + ?, \
-     observations = observations + ?, bad_signatures = bad_signatures + 0, dropped = dropped + 0 \
-     WHERE id = 1 AND fencing_token = ?";
 
 /// The plain loop and what it keeps between batches.
 pub(crate) struct Bare {
@@ -320,32 +293,4 @@ fn write_transmissions(db: &Connection, touched: &[Touched<'_>], clock: &mut Clo
         }
     }
     Ok(new)
-}
-
-/// Times as text. Most ask for the second that was asked for last.
-#[derive(Default)]
-struct Clock {
-    second: i64,
-    text: String,
-}
-
-impl Clock {
-    fn text(&mut self, second: i64) -> &str {
-        if self.second != second || self.text.is_empty() {
-            let time = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
-            self.text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            self.second = second;
-        }
-        &self.text
-    }
-}
-
-fn upper_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }

@@ -2,6 +2,8 @@
 //! Each packet is heard five times, over different paths, by five of a hundred observers; its later
 //! receptions come mixed with those of other packets, as they do in a feed.
 
+mod heard;
+
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
@@ -11,8 +13,10 @@ use meshcore_packet::{
     Advert, AppData, ChannelKey, ChannelKeys, Frame, GroupEncrypted, Identity, NodeType, Opened,
     Path, Payload, PayloadType, Route, corescope,
 };
-use meshcore_store::{Describe, Description, NodeAdvert, Observer, Reception, Record, TimeSource};
+use meshcore_store::{Describe, Description, NodeAdvert, Reception, Record};
 use serde_json::json;
+
+use self::heard::{Heard, observer_id, observer_name};
 
 /// How often each packet is heard.
 pub(crate) const HEARD: usize = 5;
@@ -36,14 +40,6 @@ pub(crate) struct Traffic {
     start: i64,
     /// How many packets there are in a second.
     per_second: usize,
-}
-
-/// A frame and who heard it.
-struct Heard {
-    frame: Vec<u8>,
-    observer: usize,
-    at: i64,
-    random: u64,
 }
 
 impl Traffic {
@@ -221,46 +217,6 @@ impl Traffic {
     }
 }
 
-impl Heard {
-    fn snr(&self) -> f64 {
-        f64::from(self.random.to_le_bytes()[1] % 80) / 4.0 - 8.0
-    }
-
-    fn rssi(&self) -> f64 {
-        -f64::from(self.random.to_le_bytes()[2] % 80) - 40.0
-    }
-
-    fn record(&self, frame: &Frame<'_>, hash: [u8; 8]) -> Record {
-        let hops: Vec<String> = frame.path.entries().map(hex::encode_upper).collect();
-        Record::Reception(Box::new(Reception {
-            hash,
-            raw: self.frame.clone(),
-            route_type: frame.route.code(),
-            payload_type: frame.payload_type.code(),
-            path_json: json!(hops).to_string(),
-            path_is_frame_path: true,
-            observer: Observer {
-                id: observer_id(self.observer),
-                name: Some(observer_name(self.observer)),
-                iata: Some("SJC".to_owned()),
-                seen_at: Some(self.at),
-                clock_skew_seconds: Some(0),
-                naive_clock: false,
-            },
-            direction: Some("rx"),
-            snr: Some(self.snr()),
-            rssi: Some(self.rssi()),
-            score: Some(47),
-            duration_ms: Some(500),
-            heard_at: self.at,
-            time_source: TimeSource::Arrival,
-            arrived_at_ms: self.at * 1000 + 250,
-            feeder_time_ms: Some(self.at * 1000),
-            description: None,
-        }))
-    }
-}
-
 /// Records, and the descriptions of their packets.
 #[derive(Default)]
 pub(crate) struct Prepared {
@@ -275,14 +231,6 @@ impl Describe for Prepared {
             .cloned()
             .unwrap_or_default()
     }
-}
-
-fn observer_id(n: usize) -> String {
-    format!("{:016X}{:048X}", mix(n as u64), n)
-}
-
-fn observer_name(n: usize) -> String {
-    format!("Observer {n}")
 }
 
 /// `len` bytes that follow from `seed`.

@@ -1,6 +1,6 @@
 //! From one MQTT message to one record for the writer. Nothing here can fail: whatever comes has its fate.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use meshcore_feed as feed;
@@ -10,6 +10,7 @@ use meshcore_store::{
     ClientReception, Description, Dropped, Neighbors, Observer, Reception, Record, Status,
     TimeSource,
 };
+use prometheus_client::metrics::counter::Counter;
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Backlog, Clocks, Heard};
@@ -56,6 +57,20 @@ pub(crate) struct Origin {
     /// The region of observers whose messages name none.
     pub(crate) region: Option<String>,
     pub(crate) backlog: Backlog,
+    /// How many messages of each kind came, looked up once.
+    received: HashMap<&'static str, Counter>,
+}
+
+impl Origin {
+    pub(crate) fn new(name: String, iata_filter: HashSet<String>, region: Option<String>) -> Self {
+        Self {
+            name,
+            iata_filter,
+            region,
+            backlog: Backlog::default(),
+            received: HashMap::new(),
+        }
+    }
 }
 
 /// A message and when it came.
@@ -85,7 +100,7 @@ impl Interpreter {
             Ok(topic) => feed::parse(topic, arrival.payload, &self.filters.parse),
             Err(_) => Message::Ignored(Ignored::UnknownTopic),
         };
-        self.count_received(&origin.name, message.kind());
+        self.count_received(origin, message.kind());
         match self.record(origin, arrival, message) {
             Ok(record) => record,
             Err(ignored) => {
@@ -378,12 +393,16 @@ impl Interpreter {
         Ok((observer, heard))
     }
 
-    fn count_received(&self, source: &str, kind: &'static str) {
-        let label = SourceKindLabel {
-            source: source.to_owned(),
-            kind,
+    fn count_received(&self, origin: &mut Origin, kind: &'static str) {
+        let source = &origin.name;
+        let look_up = || {
+            let label = SourceKindLabel {
+                source: source.clone(),
+                kind,
+            };
+            self.metrics.received.get_or_create_owned(&label)
         };
-        self.metrics.received.get_or_create(&label).inc();
+        origin.received.entry(kind).or_insert_with(look_up).inc();
     }
 
     pub(crate) fn count_ignored(&self, reason: &str) {

@@ -1,13 +1,14 @@
 //! One task for each source: connect, subscribe, hand messages on, reconnect.
 //!
-//! Polling never stops while messages wait for the writer: pings would stop too. What is at QoS 1 is bounded
-//! by what the broker sends unacknowledged and always fits the queue; what is at QoS 0 is dropped and counted
-//! when there is no room.
+//! Polling never stops for long while messages wait for the writer: pings would stop too. What is at QoS 1 is
+//! bounded by what the broker sends unacknowledged and always fits the queue; what is at QoS 0 is dropped and
+//! counted when there is no room.
 
 mod lessons;
 mod link;
 mod mqtt4;
 mod mqtt5;
+mod pace;
 mod sign_in;
 mod socket;
 pub(crate) mod tls;
@@ -172,15 +173,14 @@ impl Source {
             client: Arc::default(),
             leave: CancellationToken::new(),
         };
-        let origin = Origin {
-            name: config.name.clone(),
-            iata_filter: config.iata_filter.iter().cloned().collect(),
-            region: config
+        let origin = Origin::new(
+            config.name.clone(),
+            config.iata_filter.iter().cloned().collect(),
+            config
                 .region
                 .as_ref()
                 .map(|region| region.to_ascii_uppercase()),
-            backlog: Backlog::default(),
-        };
+        );
         let label = SourceLabel {
             source: config.name.clone(),
         };
@@ -268,6 +268,7 @@ impl Source {
         self.handle.set_client(Some(link.client()));
         let leave = self.handle.leave.clone();
         let stop = self.shared.stop_intake.clone();
+        let mut pace = pace::Pace::new(self.config.keep_alive);
         let mut silent_since = Instant::now();
         loop {
             // Whatever wins over poll() here ends the connection: poll must not be called again then.
@@ -296,6 +297,8 @@ impl Source {
                 LinkEvent::Publish(message) => {
                     silent_since = Instant::now();
                     self.take(message);
+                    let queue = &self.shared.queue;
+                    pace.keep(|| queue.max_capacity() - queue.capacity()).await;
                 }
                 LinkEvent::Subscribed(answers) => self.subscribed(&answers),
                 LinkEvent::Disconnected => return Ok(()),
