@@ -199,7 +199,10 @@ async fn open(
                 }
                 return Ok(store);
             }
-            Err(error @ StoreError::Locked { .. }) => {
+            // Both end by themselves, one day: another process stops, or somebody makes room.
+            Err(error)
+                if matches!(error, StoreError::Locked { .. }) || error.class() == Class::Full =>
+            {
                 readiness.set_starting(error.to_string());
                 if !said {
                     tracing::warn!(%error, "Waiting for the database");

@@ -102,6 +102,11 @@ pub(crate) fn text(value: &Value, max_chars: usize) -> Option<String> {
 
 /// Removes control characters, trims, cuts; `None` when nothing is left.
 pub(crate) fn clean(text: &str, max_chars: usize) -> Option<String> {
+    let trimmed = text.trim();
+    if trimmed.len() <= max_chars && !trimmed.contains(char::is_control) {
+        // Nearly every text is clean already.
+        return (!trimmed.is_empty()).then(|| trimmed.to_owned());
+    }
     let kept: String = text.chars().filter(|c| !c.is_control()).collect();
     let cut: String = kept.trim().chars().take(max_chars).collect();
     let cut = cut.trim_end();

@@ -161,7 +161,10 @@ impl Maintenance {
                 self.tidied += 1;
             }
         } else if self.too_large {
-            let deleted = self.delete(store, "9999").await?;
+            let deleted = match self.retention.surplus_before() {
+                Some(before) => self.delete(store, &before).await?,
+                None => false,
+            };
             self.too_large = deleted && is_too_large(store, &self.retention).await?;
         } else if self.vacuum {
             let pages = self.retention.vacuum_pages.min(VACUUM_PAGES);

@@ -14,6 +14,8 @@ use crate::{error::Error, time, transaction};
 const CHUNK_PACKETS: i64 = 100;
 /// The most observations that one transaction deletes with them.
 const CHUNK_OBSERVATIONS: i64 = 1_000;
+/// What the size cap that nobody chose always leaves.
+const ALWAYS_KEPT: Duration = Duration::from_hours(24);
 /// Free pages up to this share of the file stay in it for the next packets: a file that shrinks and grows all
 /// the time is written twice.
 const SLACK: i64 = 16;
@@ -34,7 +36,8 @@ pub struct Retention {
     /// Edges between neighbours that were not seen again.
     pub neighbor_edges: Option<Duration>,
     /// The largest the file may grow, bytes; beyond it the oldest packets go first, whatever their age.
-    /// `None` is three quarters of what the disk could give it, 0 is no cap.
+    /// `None` is three quarters of what the disk could give it, and never takes packets of the last day: a
+    /// disk that something else fills must not cost what was only just acknowledged. 0 is no cap.
     pub max_bytes: Option<u64>,
     /// How many free pages one step gives back to the file system.
     pub vacuum_pages: u32,
@@ -57,6 +60,15 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// The time before which packets are deleted when the file is too large.
+    pub(crate) fn surplus_before(&self) -> Option<String> {
+        match self.max_bytes {
+            None => cutoff(Some(ALWAYS_KEPT)),
+            // Whatever their age: later than anything.
+            Some(_) => Some("9999".to_owned()),
+        }
+    }
+
     /// The time before which packets are deleted.
     pub(crate) fn packets_before(&self) -> Option<String> {
         cutoff(self.packets)

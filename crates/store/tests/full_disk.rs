@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use common::disk::SmallDisk;
 use common::running::{Running, Setup, Told, keep_everything};
-use common::{describe, look, one_i64, one_text, options, reception, record, stored};
-use meshcore_store::{Class, Condition, PreviousEnd, Retention, Store, StoreOptions};
+use common::{describe, look, now, one_i64, one_text, options, reception, record, stored};
+use meshcore_store::{Class, Condition, PreviousEnd, Record, Retention, Store, StoreOptions};
 
 /// Options for a file on the small disk, with a ballast.
 fn with_ballast(disk: &SmallDisk) -> StoreOptions {
@@ -21,10 +21,11 @@ fn ballast_bytes(disk: &SmallDisk) -> u64 {
     std::fs::metadata(disk.path().join("mesh.db.ballast")).map_or(0, |m| m.len())
 }
 
-/// A packet of some 600 bytes.
-fn large(n: u64) -> meshcore_store::Record {
+/// A packet of some 600 bytes, heard ten days ago.
+fn large(n: u64) -> Record {
     let mut large = reception(n, "a", "");
     large.raw.resize(300, 0x55);
+    large.heard_at = now() - 864_000;
     record(large)
 }
 
@@ -94,7 +95,7 @@ async fn a_full_disk_stops_acknowledgements_until_there_is_room() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_oldest_may_go_a_full_disk_clears_itself() {
-    let Some(disk) = SmallDisk::new(128) else {
+    let Some(disk) = SmallDisk::new(256) else {
         return;
     };
     let (store, _) = Store::open(with_ballast(&disk)).await.unwrap();
@@ -106,25 +107,30 @@ async fn where_the_oldest_may_go_a_full_disk_clears_itself() {
         ..Setup::new()
     }
     .start(store);
-    for n in 0..3_000 {
+    for n in 0..15_000 {
         running.send_record(large(n), n).await;
     }
-    running.tokens(3_000).await;
+    running.tokens(15_000).await;
     // Somebody else takes the disk.
     let _filler = disk.fill_but(0);
-    for n in 3_000..5_000 {
-        running.send_record(large(n), n).await;
-        if n % 100 == 99 {
-            running.tokens(100).await;
+    let mut db = look(&disk.path()).await;
+    let (mut n, mut after) = (15_000, 0);
+    // First the room of the WAL is used up; then the oldest go, and writing goes on.
+    while after < 20 {
+        assert!(n < 60_000, "nothing was deleted");
+        for _ in 0..100 {
+            running.send_record(large(n), n).await;
+            n += 1;
         }
+        running.tokens(100).await;
+        let oldest = one_i64(&mut db, "SELECT min(id) FROM transmissions").await;
+        after += i32::from(oldest > 1);
     }
     running.stopped().await.close().await.unwrap();
-    let mut db = look(&disk.path()).await;
     let rows = stored(&mut db).await;
-    assert_eq!(rows.last(), Some(&4_999));
-    assert!(rows[0] > 0, "the oldest are gone");
+    assert_eq!(rows.last(), Some(&(n - 1)));
     assert!(
-        rows.len() > 1_000,
+        rows.len() > 8_000,
         "not more than needed: {} are left",
         rows.len()
     );
@@ -132,6 +138,46 @@ async fn where_the_oldest_may_go_a_full_disk_clears_itself() {
         one_text(&mut db, "PRAGMA integrity_check").await.unwrap(),
         "ok"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_others_fill_costs_no_packet_of_the_last_day() {
+    let Some(disk) = SmallDisk::new(32) else {
+        return;
+    };
+    let (store, _) = Store::open(with_ballast(&disk)).await.unwrap();
+    let mut running = Setup {
+        retention: Retention {
+            max_bytes: None,
+            ..keep_everything()
+        },
+        ..Setup::new()
+    }
+    .start(store);
+    let fresh = |n| {
+        let mut fresh = reception(n, "a", "");
+        fresh.heard_at = now();
+        record(fresh)
+    };
+    for n in 0..500 {
+        running.send_record(fresh(n), n).await;
+    }
+    running.tokens(500).await;
+    let filler = disk.fill_but(0);
+    let mut sent = 500;
+    let mut full = false;
+    while !full {
+        for _ in 0..200 {
+            running.send_record(fresh(sent), sent).await;
+            sent += 1;
+        }
+        full = matches!(running.next().await, Told::Condition(Condition::DiskFull));
+    }
+    drop(filler);
+    assert_eq!(running.condition().await.0, Condition::Writing);
+    running.stopped().await.close().await.unwrap();
+    let mut db = look(&disk.path()).await;
+    assert_eq!(stored(&mut db).await, (0..sent).collect::<Vec<_>>());
 }
 
 #[tokio::test]
