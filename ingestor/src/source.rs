@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use meshcore_store::Record;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +150,8 @@ pub(crate) struct Source {
     origin: Origin,
     lessons: Lessons,
     label: SourceLabel,
+    /// When the last message came; looked up once.
+    last_message: Gauge,
 }
 
 /// How a connection went.
@@ -184,12 +187,17 @@ impl Source {
         let label = SourceLabel {
             source: config.name.clone(),
         };
+        let last_message = shared
+            .metrics
+            .source_last_message
+            .get_or_create_owned(&label);
         let source = Self {
             config,
             shared,
             handle: handle.clone(),
             origin,
             lessons,
+            last_message,
             label,
         };
         (source, handle)
@@ -420,11 +428,7 @@ impl Source {
         let now = now_ms();
         if !message.retain {
             self.handle.update(|state| state.last_message_ms = now);
-            self.shared
-                .metrics
-                .source_last_message
-                .get_or_create(&self.label)
-                .set(now / 1000);
+            self.last_message.set(now / 1000);
         }
         let slot = if message.ack.is_none() {
             let Some(slot) = QueueSlot::take(&self.shared.qos0_places) else {

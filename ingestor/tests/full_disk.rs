@@ -5,18 +5,15 @@
     reason = "the helpers below are part of the tests"
 )]
 
-#[path = "../../crates/store/tests/common/disk.rs"]
-mod disk;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use disk::SmallDisk;
 use meshcore_testkit::{
     AckProxy, Mosquitto, MosquittoOptions, Program, Publisher, free_port, http_get,
     numbered_packet, wait_until,
 };
+use meshcore_testkit::{Filler, SmallDisk};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -111,7 +108,7 @@ impl Setup {
     }
 
     /// Publishes until the disk is full and says so; gives back the room it takes.
-    async fn fill_the_disk(&mut self) -> disk::Filler {
+    async fn fill_the_disk(&mut self) -> Filler {
         self.publish(200).await;
         self.wait_for("the first acknowledgements", || {
             (self.proxy.count() >= 200).then_some(())

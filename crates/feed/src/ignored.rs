@@ -82,14 +82,11 @@ pub enum Ignored {
     /// Filter: the observer is on the blacklist.
     #[error("the observer is blocked")]
     ObserverBlocked,
-    /// Filter: there are as many observers as allowed, and this is one more.
-    #[error("there are too many observers")]
-    TooManyObservers,
 }
 
 impl Ignored {
     /// Every reason, to register metrics with.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 25] = [
         Self::TooLarge,
         Self::Empty,
         Self::InvalidUtf8,
@@ -115,7 +112,6 @@ impl Ignored {
         Self::IataFiltered,
         Self::IataNotAllowed,
         Self::ObserverBlocked,
-        Self::TooManyObservers,
     ];
 
     /// The stable label of the reason.
@@ -146,7 +142,6 @@ impl Ignored {
             Self::IataFiltered => "iata_filtered",
             Self::IataNotAllowed => "iata_not_allowed",
             Self::ObserverBlocked => "observer_blocked",
-            Self::TooManyObservers => "too_many_observers",
         }
     }
 }

@@ -4,10 +4,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::disk::SmallDisk;
 use common::running::{Running, Setup, Told, keep_everything};
 use common::{describe, look, now, one_i64, one_text, options, reception, record, stored};
 use meshcore_store::{Class, Condition, PreviousEnd, Record, Retention, Store, StoreOptions};
+use meshcore_testkit::SmallDisk;
 
 /// Options for a file on the small disk, with a ballast.
 fn with_ballast(disk: &SmallDisk) -> StoreOptions {

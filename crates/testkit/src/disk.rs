@@ -135,16 +135,16 @@ impl Drop for CutDisk {
     }
 }
 
-fn sparse_file(path: &Path, megabytes: u64) -> Result<()> {
+pub(crate) fn sparse_file(path: &Path, megabytes: u64) -> Result<()> {
     std::fs::File::create(path)?.set_len(megabytes << 20)?;
     Ok(())
 }
 
-fn text(path: &Path) -> Result<&str> {
+pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is text")
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let output = Command::new(program)
         .args(arguments)
         .output()

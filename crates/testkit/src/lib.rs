@@ -9,6 +9,7 @@ mod mqtt_wire;
 mod process;
 mod proxy;
 mod publisher;
+mod small_disk;
 mod traffic;
 mod version_gate;
 
@@ -18,6 +19,7 @@ pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use process::{Program, http_get, wait_until};
 pub use proxy::{AckProxy, Acknowledged, Connect};
 pub use publisher::Publisher;
+pub use small_disk::{Filler, SmallDisk};
 pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of, path_and_payload_of};
 pub use version_gate::VersionGate;
 

@@ -1,7 +1,6 @@
 //! Records and files for the store's tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub(crate) mod disk;
 pub(crate) mod running;
 
 use std::path::Path;

@@ -1,18 +1,17 @@
 //! A disk so small that it can be filled.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
 
-use meshcore_testkit::{Mount, can_mount};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 
+use crate::disk::{Mount, can_mount, run, sparse_file, text};
+
 /// An ext4 file system of its own on a loop device; unmounted and gone with this value.
 #[derive(Debug)]
-pub(crate) struct SmallDisk {
+pub struct SmallDisk {
     // In this order they are unmounted and removed.
     mount: Mount,
     _folder: TempDir,
@@ -23,21 +22,16 @@ impl SmallDisk {
     ///
     /// # Panics
     /// When mkfs or mount fail.
-    pub(crate) fn new(mebibytes: u64) -> Option<Self> {
+    pub fn new(mebibytes: u64) -> Option<Self> {
         if !can_mount() {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for the image");
         let image = folder.path().join("disk.img");
-        File::create(&image)
-            .and_then(|file| file.set_len(mebibytes << 20))
-            .expect("an image file");
+        sparse_file(&image, mebibytes).expect("an image file");
         // No blocks are kept for root: full is full.
-        let made = Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0"])
-            .arg(&image)
-            .status();
-        assert!(made.expect("mkfs.ext4 is installed").success());
+        let path = text(&image).expect("a path that is text");
+        run("mkfs.ext4", &["-q", "-F", "-m", "0", path]).expect("mkfs.ext4 is installed");
         let mount = Mount::image(&image, &folder.path().join("disk")).expect("the image mounts");
         let disk = Self {
             mount,
@@ -48,18 +42,24 @@ impl SmallDisk {
     }
 
     /// A folder on it.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.mount.path().join("data")
     }
 
     /// Bytes that can still be written.
-    pub(crate) fn free_bytes(&self) -> u64 {
+    ///
+    /// # Panics
+    /// When the disk can't be asked.
+    pub fn free_bytes(&self) -> u64 {
         let stat = statvfs(self.mount.path()).expect("a mounted disk");
         stat.f_bavail * stat.f_frsize
     }
 
     /// Takes all room but `left` bytes.
-    pub(crate) fn fill_but(&self, left: u64) -> Filler {
+    ///
+    /// # Panics
+    /// When there is less room than that.
+    pub fn fill_but(&self, left: u64) -> Filler {
         let filler = Filler(self.mount.path().join("filler"));
         let file = File::create(&filler.0).expect("a filler file");
         // The file's own bookkeeping needs some room too; what is left over goes block by block.
@@ -78,7 +78,7 @@ impl SmallDisk {
 
 /// A file that takes room; gone with this value.
 #[derive(Debug)]
-pub(crate) struct Filler(PathBuf);
+pub struct Filler(PathBuf);
 
 impl Drop for Filler {
     fn drop(&mut self) {
