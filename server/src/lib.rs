@@ -1,23 +1,20 @@
 //! The server: reads the database and shows it over HTTP. It never writes, creates or checkpoints.
 
+pub mod api;
+pub mod database;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use clap::Parser;
+use database::Database;
 use meshcore_lifecycle::{
     Cause, Outcome, Outlets, Readiness, ShutdownBudget, ShutdownManager, Signals, report_path,
 };
-use meshcore_store::{Reader, Stats};
+use meshcore_store::Reader;
 use meshcore_telemetry::{AdminServer, Health, router};
-use tokio::sync::Mutex;
 
 /// Shows a MeshCore database over HTTP.
 #[derive(Debug, Clone, Parser)]
@@ -41,9 +38,6 @@ pub struct Args {
 /// How often the database is looked for while it can't be opened.
 const OPEN_AGAIN: Duration = Duration::from_millis(250);
 
-/// The one connection; `None` while the database isn't there.
-type Shared = Arc<Mutex<Option<Reader>>>;
-
 /// Runs the server until a signal comes; says how it ended.
 ///
 /// # Errors
@@ -56,23 +50,17 @@ pub async fn run(args: Args, signals: &Signals) -> Result<Outcome> {
     } = args;
     let budget = ShutdownBudget::from_env()?;
     let readiness = Readiness::starting("waiting for the database");
-    let shared = Shared::default();
+    let database = Database::default();
     let health = Health::new(
         readiness.clone(),
         prometheus_client::registry::Registry::default(),
         || {},
     );
-    let routes = Router::new()
-        .route("/api/stats", get(stats))
-        .with_state(Arc::clone(&shared));
+    let routes = api::routes().with_state(database.clone());
     let server = AdminServer::start(listen, router(health).merge(routes)).await?;
     tracing::info!(address = %server.address, db = %db_path.display(), "The server listens");
 
-    let opening = tokio::spawn(open(
-        db_path.clone(),
-        Arc::clone(&shared),
-        readiness.clone(),
-    ));
+    let opening = tokio::spawn(open(db_path.clone(), database.clone(), readiness.clone()));
     let signal = signals.first().await;
     opening.abort();
 
@@ -82,19 +70,19 @@ pub async fn run(args: Args, signals: &Signals) -> Result<Outcome> {
         .with_outlets(Outlets::new().with_file(report_path(&db_path, "server")))
         .with_signals(signals)?;
     shutdown.step("close_database", move |_| async move {
-        shared.lock().await.take();
+        database.close().await;
         Ok(())
     });
     Ok(shutdown.run(Cause::Signal(signal)).await)
 }
 
 /// Tries until the database is there and its tables are made.
-async fn open(path: PathBuf, shared: Shared, readiness: Readiness) {
+async fn open(path: PathBuf, database: Database, readiness: Readiness) {
     let mut said = String::new();
     loop {
         match Reader::open(&path).await {
             Ok(reader) => {
-                *shared.lock().await = Some(reader);
+                database.set(reader).await;
                 readiness.started();
                 return;
             }
@@ -109,31 +97,4 @@ async fn open(path: PathBuf, shared: Shared, readiness: Readiness) {
             }
         }
     }
-}
-
-async fn stats(State(shared): State<Shared>) -> Response {
-    let mut reader = shared.lock().await;
-    let Some(open) = reader.as_mut() else {
-        return failure(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database is not there yet",
-        );
-    };
-    match open.stats().await {
-        Ok(stats) => ([(header::CACHE_CONTROL, "no-store")], Json::<Stats>(stats)).into_response(),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "The totals can't be read"
-            );
-            failure(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the totals can't be read; see the server's log",
-            )
-        }
-    }
-}
-
-fn failure(status: StatusCode, error: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": error }))).into_response()
 }

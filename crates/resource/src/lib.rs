@@ -1,0 +1,1 @@
+//! The `MeshCoreDeployment` resource.
