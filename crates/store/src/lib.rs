@@ -18,6 +18,7 @@ mod life;
 mod lock;
 mod maintenance;
 mod mutant;
+mod observed_frame;
 mod open;
 mod quarantine;
 mod reader;
@@ -39,7 +40,7 @@ pub use lock::WriterLock;
 pub use maintenance::Maintenance;
 pub use mutant::is_active as mutant_is_active;
 pub use open::{Opened, StoreOptions};
-pub use reader::{Reader, Stats};
+pub use reader::{ObservationRow, Reader, Stats};
 pub use retention::Retention;
 pub use rows::{
     ClientReception, Describe, Description, Dropped, MAX_DROPPED_RAW, Neighbors, NodeAdvert,

@@ -1,46 +1,27 @@
-//! Reading beside the writer: never creates, never writes, never checkpoints.
+//! Reading beside the writer: never creates, never writes, never checkpoints. Each query is one short read
+//! transaction with a bounded answer, since a reader that stays keeps the WAL from being reused.
+
+mod columns;
+mod observations;
+mod stats;
+
+pub use observations::ObservationRow;
+pub use stats::Stats;
 
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::error::{Error, Result, SqliteContext};
 use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
-use crate::time;
 
 /// A read-only connection.
 #[derive(Debug)]
 pub struct Reader {
     db: SqliteConnection,
-}
-
-/// Totals of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stats {
-    /// Packets, each counted once.
-    pub total_packets: i64,
-    /// The same number under CoreScope's newer name.
-    pub total_transmissions: i64,
-    /// Receptions of packets by observers.
-    pub total_observations: i64,
-    /// Nodes heard in the last seven days.
-    pub total_nodes: i64,
-    /// Nodes ever heard.
-    pub total_nodes_all_time: i64,
-    /// Observers.
-    pub total_observers: i64,
-    /// Receptions in the last hour, to the hour's start.
-    pub packets_last_hour: i64,
-    /// Receptions in the last 24 hours, to the hour's start.
-    pub packets_last_24h: i64,
-    /// Adverts with a wrong signature.
-    pub bad_signatures: i64,
-    /// Dead letters.
-    pub dropped: i64,
+    db_uuid: String,
 }
 
 impl Reader {
@@ -72,12 +53,12 @@ impl Reader {
             .fetch_one(&mut db)
             .await
             .during(action)?;
+        let not_made = || Error::Foreign {
+            path: path.to_owned(),
+            reason: "the ingestor has not made its tables yet".to_owned(),
+        };
         if application_id != APPLICATION_ID {
-            let reason = "the ingestor has not made its tables yet".to_owned();
-            return Err(Error::Foreign {
-                path: path.to_owned(),
-                reason,
-            });
+            return Err(not_made());
         }
         if found > SCHEMA_VERSION {
             return Err(Error::Newer {
@@ -86,55 +67,30 @@ impl Reader {
                 known: SCHEMA_VERSION,
             });
         }
-        Ok(Self { db })
+        let db_uuid = sqlx::query_scalar("SELECT db_uuid FROM store_state")
+            .fetch_optional(&mut db)
+            .await
+            .during("read which database this is")?
+            .ok_or_else(not_made)?;
+        Ok(Self { db, db_uuid })
+    }
+
+    /// The random name of this database. A file that takes its place has another one.
+    pub fn db_uuid(&self) -> &str {
+        &self.db_uuid
+    }
+
+    /// A number that changes when another connection has committed to the file. Only numbers from the same
+    /// connection can be compared.
+    pub async fn data_version(&mut self) -> Result<i64> {
+        sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut self.db)
+            .await
+            .during("look for new commits")
     }
 
     /// Closes the connection; the file and its WAL stay as they are.
     pub async fn close(self) -> Result<()> {
         self.db.close().await.during("close the database")
-    }
-
-    /// The totals, in one query.
-    pub async fn stats(&mut self) -> Result<Stats> {
-        let now = time::now_seconds();
-        let hour = now - now.rem_euclid(3600);
-        let row: (i64, i64, i64, i64, i64, i64, i64, i64, i64) = sqlx::query_as(
-            "SELECT s.transmissions, s.observations, s.bad_signatures, s.dropped, \
-             (SELECT count(*) FROM nodes WHERE last_seen >= ?), \
-             (SELECT count(*) FROM nodes) + (SELECT count(*) FROM inactive_nodes), \
-             (SELECT count(*) FROM observers), \
-             (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?), \
-             (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?) \
-             FROM store_state s",
-        )
-        .bind(time::text(now - 7 * 86_400))
-        .bind(hour)
-        .bind(hour - 23 * 3600)
-        .fetch_one(&mut self.db)
-        .await
-        .during("read the totals")?;
-        let (
-            transmissions,
-            total_observations,
-            bad_signatures,
-            dropped,
-            recent,
-            ever,
-            observers,
-            hour,
-            day,
-        ) = row;
-        Ok(Stats {
-            total_packets: transmissions,
-            total_transmissions: transmissions,
-            total_observations,
-            total_nodes: recent,
-            total_nodes_all_time: ever,
-            total_observers: observers,
-            packets_last_hour: hour,
-            packets_last_24h: day,
-            bad_signatures,
-            dropped,
-        })
     }
 }

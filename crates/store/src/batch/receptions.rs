@@ -8,6 +8,7 @@ use sqlx::{Row, SqlStr};
 use super::{BatchState, Pending, Seen, note_sign_of_life};
 use crate::error::{Result, SqliteContext};
 use crate::known::{FrameHead, KnownTransmission};
+use crate::observed_frame;
 use crate::rows::{Describe, Description, NodeAdvert, Outcome, Reception};
 use crate::statements::LOOKUP_SIZES;
 use crate::time;
@@ -20,6 +21,18 @@ struct Touched<'a> {
     observations: i64,
     last_seen: i64,
     first_seen: i64,
+}
+
+impl Touched<'_> {
+    /// What is stored of a reception's frame beside the transmission's.
+    fn own_frame(&self, reception: &Reception) -> Option<String> {
+        let is_first = |(first, _): &(&Reception, _)| first.raw == reception.raw;
+        observed_frame::to_store(
+            reception,
+            self.known.head,
+            self.new.as_ref().is_some_and(is_first),
+        )
+    }
 }
 
 /// An observation to insert.
@@ -87,7 +100,7 @@ impl BatchState {
                 transmission,
                 observer_idx,
                 reception,
-                raw_hex: own_raw_hex(reception, &touched[transmission]),
+                raw_hex: touched[transmission].own_frame(reception),
                 inserted: true,
             });
             self.next_observation += 1;
@@ -393,21 +406,6 @@ impl NodeHeard<'_> {
             self.scope = other.scope.or(self.scope);
         }
     }
-}
-
-/// The frame's hex, unless it can be rebuilt from the transmission's and `path_json`.
-fn own_raw_hex(reception: &Reception, transmission: &Touched<'_>) -> Option<String> {
-    if reception.raw.is_empty() {
-        return None;
-    }
-    if let Some((first, _)) = &transmission.new
-        && first.raw == reception.raw
-    {
-        return None;
-    }
-    let rebuildable =
-        reception.path_is_frame_path && FrameHead::of(&reception.raw) == transmission.known.head;
-    (!rebuildable).then(|| hex::encode_upper(&reception.raw))
 }
 
 /// A row of the look-up; `None` for a hash that isn't ours (older files hold other forms).
