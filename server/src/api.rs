@@ -1,6 +1,7 @@
 //! The REST interface under `/api`. Shapes are those that existing clients of v3 servers expect.
 
 mod error;
+pub mod packet_frame;
 mod stats;
 
 use axum::Router;

@@ -95,7 +95,8 @@ pub fn channel_hash(analysis: &Analysis<'_, '_>) -> Option<String> {
     })
 }
 
-fn type_name(payload_type: PayloadType) -> &'static str {
+/// CoreScope's name of a payload type: that of the protocol, except `UNKNOWN` for the reserved ones.
+pub fn type_name(payload_type: PayloadType) -> &'static str {
     if payload_type.is_reserved() {
         "UNKNOWN"
     } else {
