@@ -9,6 +9,7 @@ mod link;
 mod mqtt4;
 mod mqtt5;
 mod pace;
+mod secrets;
 mod sign_in;
 mod socket;
 pub(crate) mod tls;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::lessons::{GOOD_CONNECTION, Lessons};
 pub(crate) use self::link::Ack;
 use self::link::{Incoming, Link, LinkClient, LinkError, LinkEvent, LinkOptions};
+use self::secrets::SecretWatch;
 use crate::clock::Backlog;
 use crate::config::{Qos, Source as SourceConfig};
 use crate::interpret::{Arrival, Interpreter, Origin};
@@ -149,6 +151,7 @@ pub(crate) struct Source {
     handle: SourceHandle,
     origin: Origin,
     lessons: Lessons,
+    secrets: SecretWatch,
     label: SourceLabel,
     /// When the last message came; looked up once.
     last_message: Gauge,
@@ -192,6 +195,7 @@ impl Source {
             .source_last_message
             .get_or_create_owned(&label);
         let source = Self {
+            secrets: SecretWatch::new(&config),
             config,
             shared,
             handle: handle.clone(),
@@ -228,6 +232,7 @@ impl Source {
             pause = (pause * 2).min(BACK_OFF.1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                () = self.secrets.changed() => pause = BACK_OFF.0,
                 () = self.handle.leave.cancelled() => return,
                 () = self.shared.stop_intake.cancelled() => return,
             }
@@ -278,6 +283,8 @@ impl Source {
         let stop = self.shared.stop_intake.clone();
         let mut pace = pace::Pace::new(self.config.keep_alive);
         let mut silent_since = Instant::now();
+        // Set when the connection is being left for one with new secrets: until when the broker may take it in.
+        let mut leaving = None;
         loop {
             // Whatever wins over poll() here ends the connection: poll must not be called again then.
             let event = tokio::select! {
@@ -285,6 +292,15 @@ impl Source {
                 event = link.poll() => event?,
                 () = leave.cancelled() => return Ok(()),
                 () = stop.cancelled(), if !*was_connected => return Ok(()),
+                () = self.secrets.changed(), if *was_connected && leaving.is_none() => {
+                    tracing::info!(source = %self.config.name, "A secret or certificate has changed; the source connects anew");
+                    if !link.client().disconnect() {
+                        return Ok(());
+                    }
+                    leaving = Some(Instant::now() + GOODBYE);
+                    continue;
+                }
+                () = until(leaving) => return Ok(()),
                 () = silence(self.config.silence, silent_since), if *was_connected => {
                     let seconds = self.config.silence.unwrap_or_default().as_secs();
                     return Err(LinkError::Other(format!("no message for {seconds} s")));
@@ -315,7 +331,8 @@ impl Source {
         }
     }
 
-    fn link_options(&self) -> Result<LinkOptions, LinkError> {
+    fn link_options(&mut self) -> Result<LinkOptions, LinkError> {
+        self.secrets.note();
         Ok(LinkOptions {
             client_id: self.client_id(),
             target: tls::target(&self.config).map_err(LinkError::Other)?,
@@ -463,8 +480,13 @@ impl Source {
 
 /// Ends when nothing has come for `limit` since `since`; never without a limit.
 async fn silence(limit: Option<Duration>, since: Instant) {
-    match limit {
-        Some(limit) => tokio::time::sleep_until(since + limit).await,
+    until(limit.map(|limit| since + limit)).await;
+}
+
+/// Ends at `time`; never without one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@ mod common;
 use std::process::Command;
 
 use common::{Ingestor, broker, publish, source, with};
+use meshcore_testkit::{AckProxy, announce};
 use serde_json::json;
 
 const WRONG: &str = "not-the-pass-word";
@@ -60,6 +61,53 @@ async fn a_wrong_password_is_reported_and_a_new_file_is_taken_up() {
                 .any(|text| String::from_utf8_lossy(text).contains(secret))
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_password_makes_only_its_source_connect_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    // As the kubelet mounts a Secret: files behind a link that is replaced.
+    for (version, password) in [("v1", RIGHT), ("v2", "the-next-pass-word")] {
+        std::fs::create_dir(folder.path().join(version)).unwrap();
+        std::fs::write(folder.path().join(version).join("password"), password).unwrap();
+    }
+    let data = folder.path().join("..data");
+    std::os::unix::fs::symlink("v1", &data).unwrap();
+    let broker = broker(&[]);
+    let proxy = AckProxy::start(broker.port()).await.unwrap();
+    let rotated = json!({"username": "somebody", "passwordFile": data.join("password")});
+    let mut ingestor = Ingestor::start(&[
+        with(source("rotated", proxy.port()), &rotated),
+        source("other", broker.port()),
+    ]);
+    ingestor.wait_for_connection("rotated");
+    ingestor.wait_for_connection("other");
+    publish(&broker, [1]).await;
+    ingestor.wait_for_packets([1]).await;
+
+    let next = folder.path().join("..next");
+    std::os::unix::fs::symlink("v2", &next).unwrap();
+    let changed = std::time::Instant::now();
+    std::fs::rename(&next, &data).unwrap();
+    ingestor.wait_for_metric("meshcore_source_connects_total{source=\"rotated\"}", 2);
+    ingestor.wait_for_connection("rotated");
+    announce(&format!(
+        "a rotated secret was taken up after {:?}",
+        changed.elapsed()
+    ));
+    publish(&broker, [2]).await;
+    ingestor.wait_for_packets([1, 2]).await;
+    assert_eq!(proxy.disconnects(), 1, "it leaves with a DISCONNECT");
+    assert!(proxy.connects().iter().all(|connect| !connect.clean));
+    assert_eq!(
+        ingestor.metric("meshcore_source_connects_total{source=\"other\"}"),
+        1
+    );
+    assert_eq!(
+        ingestor.metric("meshcore_source_sessions_lost_total{source=\"rotated\"}"),
+        0
+    );
+    assert_eq!(ingestor.stop(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! As whom to connect to a broker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -49,6 +49,18 @@ impl Credentials {
                 Self::Token(token)
             }
         }
+    }
+}
+
+impl Credentials {
+    /// The files that are read for each connection.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let secrets = match self {
+            Self::Anonymous => [None, None],
+            Self::Password { username, password } => [Some(username), password.as_ref()],
+            Self::Token(token) => [Some(&token.private_key), None],
+        };
+        secrets.into_iter().flatten().filter_map(SecretSource::path)
     }
 }
 

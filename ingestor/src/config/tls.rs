@@ -1,6 +1,6 @@
 //! Certificates: which authorities to trust, and which certificate to show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -32,6 +32,18 @@ pub struct ClientCertificate {
 }
 
 impl TlsSettings {
+    /// The files that are read for each connection.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client.as_ref();
+        [
+            self.ca_file.as_deref(),
+            client.map(|client| client.cert_file.as_path()),
+            client.map(|client| client.key_file.as_path()),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     pub(super) fn resolve(
         path: &str,
         raw: RawTls,
