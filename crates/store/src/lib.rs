@@ -40,7 +40,9 @@ pub use lock::WriterLock;
 pub use maintenance::Maintenance;
 pub use mutant::is_active as mutant_is_active;
 pub use open::{Opened, StoreOptions};
-pub use reader::{ObservationRow, Reader, Stats};
+pub use reader::{
+    NodeCounts, NodeFilter, NodeRow, ObservationRow, ObserverRow, Reader, RoleCounts, Stats,
+};
 pub use retention::Retention;
 pub use rows::{
     ClientReception, Describe, Description, Dropped, MAX_DROPPED_RAW, Neighbors, NodeAdvert,

@@ -2,10 +2,17 @@
 //! transaction with a bounded answer, since a reader that stays keeps the WAL from being reused.
 
 mod columns;
+mod nodes;
 mod observations;
+mod observers;
+mod packets;
+#[cfg(test)]
+mod plans;
 mod stats;
 
+pub use nodes::{NodeCounts, NodeFilter, NodeRow, RoleCounts};
 pub use observations::ObservationRow;
+pub use observers::ObserverRow;
 pub use stats::Stats;
 
 use std::path::Path;

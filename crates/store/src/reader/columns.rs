@@ -35,6 +35,11 @@ impl<'r> Columns<'r> {
         is_number.then(|| f64::decode(value).ok()).flatten()
     }
 
+    /// A truth value as SQLite keeps it; `None` for NULL and for what is no number.
+    pub(super) fn boolean(self, column: usize) -> Option<bool> {
+        self.integer(column).map(|number| number != 0)
+    }
+
     fn value(self, column: usize) -> Option<SqliteValueRef<'r>> {
         let value = self.0.try_get_raw(column).ok()?;
         (!value.is_null()).then_some(value)

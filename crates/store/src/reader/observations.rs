@@ -63,9 +63,10 @@ macro_rules! observation_columns {
          o.direction, o.snr, o.rssi, o.score, o.path_json, o.resolved_path"
     };
 }
+pub(super) use observation_columns;
 
 /// By the id of the observation; CROSS JOIN keeps SQLite from beginning with the transmissions.
-const AFTER: &str = concat!(
+pub(super) const AFTER: &str = concat!(
     "SELECT ",
     observation_columns!(),
     " FROM observations o CROSS JOIN transmissions t ON t.id = o.transmission_id \

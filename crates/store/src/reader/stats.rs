@@ -1,8 +1,10 @@
 //! The totals of the file.
 
 use serde::Serialize;
+use sqlx::Row;
 
 use super::Reader;
+use super::nodes::{RoleCounts, role_counts};
 use crate::error::{Result, SqliteContext};
 use crate::time;
 
@@ -20,60 +22,61 @@ pub struct Stats {
     pub total_nodes: i64,
     /// Nodes ever heard.
     pub total_nodes_all_time: i64,
-    /// Observers.
+    /// Observers that are not inactive.
     pub total_observers: i64,
-    /// Receptions in the last hour, to the hour's start.
+    /// Receptions in the last hour.
     pub packets_last_hour: i64,
-    /// Receptions in the last 24 hours, to the hour's start.
+    /// Receptions in the last 24 hours; whole hours, so up to one hour less.
     pub packets_last_24h: i64,
+    /// The nodes heard in the last seven days, by role.
+    pub counts: RoleCounts,
     /// Adverts with a wrong signature.
     pub bad_signatures: i64,
+    /// The same number under CoreScope's name. Here such adverts are stored and marked, not dropped.
+    pub signature_drops: i64,
     /// Dead letters.
     pub dropped: i64,
 }
+
+/// One pass over the nodes of the last days; receptions of the last hour come from the index on observer and
+/// time alone.
+pub(super) const TOTALS: &str = concat!(
+    "SELECT s.transmissions, s.observations, s.bad_signatures, s.dropped, n.*, \
+     (SELECT count(*) FROM nodes) + (SELECT count(*) FROM inactive_nodes), \
+     (SELECT count(*) FROM observers WHERE inactive IS NULL OR inactive = 0), \
+     (SELECT count(*) FROM observers b CROSS JOIN observations o \
+     ON o.observer_idx = b.rowid AND o.timestamp > ?2), \
+     (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?3) \
+     FROM store_state s, (SELECT count(*), ",
+    role_counts!(),
+    " FROM nodes WHERE last_seen >= ?1) n"
+);
 
 impl Reader {
     /// The totals, in one query.
     pub async fn stats(&mut self) -> Result<Stats> {
         let now = time::now_seconds();
         let hour = now - now.rem_euclid(3600);
-        let row: (i64, i64, i64, i64, i64, i64, i64, i64, i64) = sqlx::query_as(
-            "SELECT s.transmissions, s.observations, s.bad_signatures, s.dropped, \
-             (SELECT count(*) FROM nodes WHERE last_seen >= ?), \
-             (SELECT count(*) FROM nodes) + (SELECT count(*) FROM inactive_nodes), \
-             (SELECT count(*) FROM observers), \
-             (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?), \
-             (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?) \
-             FROM store_state s",
-        )
-        .bind(time::text(now - 7 * 86_400))
-        .bind(hour)
-        .bind(hour - 23 * 3600)
-        .fetch_one(&mut self.db)
-        .await
-        .during("read the totals")?;
-        let (
-            transmissions,
-            total_observations,
-            bad_signatures,
-            dropped,
-            recent,
-            ever,
-            observers,
-            hour,
-            day,
-        ) = row;
+        let row = sqlx::query(TOTALS)
+            .bind(time::text(now - 7 * 86_400))
+            .bind(now - 3600)
+            .bind(hour - 23 * 3600)
+            .fetch_one(&mut self.db)
+            .await
+            .during("read the totals")?;
         Ok(Stats {
-            total_packets: transmissions,
-            total_transmissions: transmissions,
-            total_observations,
-            total_nodes: recent,
-            total_nodes_all_time: ever,
-            total_observers: observers,
-            packets_last_hour: hour,
-            packets_last_24h: day,
-            bad_signatures,
-            dropped,
+            total_packets: row.get(0),
+            total_transmissions: row.get(0),
+            total_observations: row.get(1),
+            total_nodes: row.get(4),
+            total_nodes_all_time: row.get(9),
+            total_observers: row.get(10),
+            packets_last_hour: row.get(11),
+            packets_last_24h: row.get(12),
+            counts: RoleCounts::from_row(&row, 5),
+            bad_signatures: row.get(2),
+            signature_drops: row.get(2),
+            dropped: row.get(3),
         })
     }
 }
