@@ -4,8 +4,9 @@
 use meshcore_packet::{Frame, PayloadType, corescope};
 use meshcore_store::ObservationRow;
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
+
+use super::stored_json::{self, ObjectOrEmpty};
 
 /// What a client is told of one observation.
 #[derive(Debug, Serialize)]
@@ -43,7 +44,7 @@ struct Fields<'a> {
 #[derive(Debug, Serialize)]
 struct Decoded<'a> {
     header: Header,
-    payload: Payload<'a>,
+    payload: ObjectOrEmpty<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<TracePath<'a>>,
 }
@@ -53,10 +54,6 @@ struct Decoded<'a> {
 struct Header {
     payload_type_name: &'static str,
 }
-
-/// The decoded payload, or an object without fields: clients read it without looking whether it is there.
-#[derive(Debug)]
-struct Payload<'a>(Option<&'a RawValue>);
 
 /// The way of a TRACE.
 #[derive(Debug, Serialize)]
@@ -88,15 +85,15 @@ pub fn packet_data(row: &ObservationRow) -> PacketData<'_> {
         path_json: row.path_json.as_deref(),
         direction: row.direction.as_deref(),
         observation_count: row.observation_count,
-        resolved_path: json(row.resolved_path.as_deref(), '['),
+        resolved_path: stored_json::array(row.resolved_path.as_deref()),
     };
     let decoded = Decoded {
         header: Header {
             payload_type_name: payload_type.map_or("UNKNOWN", corescope::type_name),
         },
-        payload: Payload(json(row.decoded_json.as_deref(), '{')),
+        payload: ObjectOrEmpty::new(row.decoded_json.as_deref()),
         path: (payload_type == Some(PayloadType::Trace)).then(|| TracePath {
-            hops: json(row.path_json.as_deref(), '['),
+            hops: stored_json::array(row.path_json.as_deref()),
             hops_completed: hops_completed(&row.raw_hex),
         }),
     };
@@ -111,24 +108,9 @@ fn payload_type(code: i64) -> Option<PayloadType> {
     u8::try_from(code).ok().and_then(PayloadType::from_code)
 }
 
-/// `text`, if it is JSON that begins with `first`: an object or an array.
-fn json(text: Option<&str>, first: char) -> Option<&RawValue> {
-    let value: &RawValue = serde_json::from_str(text?).ok()?;
-    value.get().starts_with(first).then_some(value)
-}
-
 fn hops_completed(raw_hex: &str) -> Option<usize> {
     let raw = hex::decode(raw_hex).ok()?;
     Some(Frame::decode(&raw).ok()?.path.count())
-}
-
-impl Serialize for Payload<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(object) => object.serialize(serializer),
-            None => serializer.serialize_map(Some(0))?.end(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,10 @@
+//! The REST interface of the real server over a database that the real store wrote.
+
+mod adopted;
+mod decode;
+mod harness;
+mod hostile;
+mod nodes;
+mod observers;
+mod packets;
+mod stats;
