@@ -10,7 +10,6 @@
 //! by `meshcore-lifecycle`.
 
 mod args;
-mod broker;
 mod channels;
 mod credentials;
 mod error;
@@ -22,7 +21,6 @@ mod source;
 mod sources;
 mod tls;
 mod token;
-mod topic;
 mod unknown;
 
 #[cfg(test)]
@@ -33,20 +31,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use meshcore_config::{BrokerUrl, DEFAULT_TOPIC, Scheme, check_topic_filter, covers};
 use serde::{Serialize, Serializer};
 
 pub use self::args::Args;
-pub use self::broker::{BrokerUrl, Scheme};
 pub use self::channels::{ChannelKey, Channels};
 pub use self::credentials::Credentials;
 pub use self::error::{ConfigError, Problem, Warning};
 pub use self::geo::{ForeignAdverts, GeoFilter};
 pub use self::secret::{Secret, SecretError, SecretSource};
 pub use self::settings::{ObserverRules, Retention, SizeCap, StoreSettings};
-pub use self::source::{DEFAULT_TOPIC, Protocol, Qos, Source};
+pub use self::source::{Protocol, Qos, Source};
 pub use self::tls::{ClientCertificate, TlsSettings};
 pub use self::token::{PrivateKey, TokenSignIn};
-pub use self::topic::{check_topic_filter, covers};
 
 use self::error::Findings;
 use self::raw::RawFile;
@@ -233,18 +230,10 @@ fn queue_messages(size: Option<u64>, findings: &mut Findings) -> usize {
 }
 
 fn resolve_log_level(level: Option<String>, findings: &mut Findings) -> String {
-    let level = level.map_or_else(|| "info".to_owned(), |level| level.trim().to_owned());
-    match level.to_ascii_lowercase().as_str() {
-        "warning" => return "warn".to_owned(),
-        word @ ("off" | "error" | "warn" | "info" | "debug" | "trace") => return word.to_owned(),
-        _ => {}
-    }
-    if !level.contains(['=', ',']) {
-        let message =
-            "must be error, warn, info, debug or trace, or a filter such as info,sqlx=warn";
-        findings.problem("logLevel", message);
-    }
-    level
+    let level = level.unwrap_or_else(|| "info".to_owned());
+    findings
+        .keep("logLevel", meshcore_config::log_level(&level))
+        .unwrap_or(level)
 }
 
 fn resolve_address(address: Option<String>, findings: &mut Findings) -> SocketAddr {

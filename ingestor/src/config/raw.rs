@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use meshcore_config::{in_plain_words, key_path};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -256,64 +257,4 @@ pub(super) fn read_json_or_yaml<T: DeserializeOwned>(
             ("YAML", yaml_error.to_string())
         }
     })
-}
-
-/// The path of a key as people write it: `mqttSources[1].brokr`.
-fn key_path(path: &serde_ignored::Path<'_>) -> String {
-    use serde_ignored::Path as P;
-    match path {
-        P::Root => String::new(),
-        P::Seq { parent, index } => format!("{}[{index}]", key_path(parent)),
-        P::Map { parent, key } => match key_path(parent) {
-            parent if parent.is_empty() => key.clone(),
-            parent => format!("{parent}.{key}"),
-        },
-        P::Some { parent } | P::NewtypeStruct { parent } | P::NewtypeVariant { parent } => {
-            key_path(parent)
-        }
-    }
-}
-
-/// serde's words for types, in the words of people who write configuration files.
-fn in_plain_words(message: &str) -> String {
-    const WORDS: [(&str, &str); 13] = [
-        (
-            "expected fewer elements in array",
-            "expected a pair [latitude, longitude]",
-        ),
-        (
-            "expected u64",
-            "expected a whole number, zero or more, without quotes",
-        ),
-        ("expected i64", "expected a whole number without quotes"),
-        ("expected f64", "expected a number without quotes"),
-        (
-            "expected a boolean",
-            "expected true or false without quotes",
-        ),
-        ("expected a sequence", "expected a list"),
-        ("expected path string", "expected a file name"),
-        (
-            "expected an array of length 2",
-            "expected a pair [latitude, longitude]",
-        ),
-        ("expected a map", "expected keys and values"),
-        ("expected a string", "expected a text (in quotes)"),
-        ("invalid type: ", "wrong type: "),
-        ("sequence,", "a list,"),
-        ("map,", "keys and values,"),
-    ];
-    let mut text = message.to_owned();
-    if let Some(at) = text.find("expected struct Raw") {
-        text.truncate(at);
-        text.push_str("expected keys and values");
-    }
-    // Whatever stands in quotes may be an address with a password in the wrong place.
-    if let (Some(start), Some(end)) = (text.find("string \""), text.rfind("\", expected ")) {
-        text.replace_range(start..=end, "a text");
-    }
-    for (from, to) in WORDS {
-        text = text.replace(from, to);
-    }
-    text
 }

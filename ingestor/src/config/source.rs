@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use meshcore_config::{
+    BrokerUrl, BrokerUrlError, DEFAULT_TOPIC, check_topic_filter, region_code, without_covered,
+};
 use serde::Serialize;
 
-use super::broker::BrokerUrl;
 use super::credentials::{Credentials, secret_source};
 use super::error::Findings;
 use super::raw::{RawProtocol, RawSource};
 use super::secret::Secret;
 use super::tls::TlsSettings;
 use super::token::TokenSignIn;
-use super::topic::{check_topic_filter, without_covered};
 use super::{as_seconds, as_seconds_option};
-
-/// What is subscribed to when nothing is said.
-pub const DEFAULT_TOPIC: &str = "meshcore/#";
 
 /// The longest name: it is a metric label and part of a client id.
 const MAX_NAME_CHARS: usize = 64;
@@ -109,7 +107,7 @@ impl Source {
         let tls =
             TlsSettings::resolve(path, tls.unwrap_or_default(), reject_unauthorized, findings);
         let broker = broker.unwrap_or_else(|| Secret::new(""));
-        let broker = findings.keep(&at("broker"), BrokerUrl::parse(broker.expose()));
+        let broker = findings.keep(&at("broker"), read_broker(broker.expose()));
         let host = broker.as_ref().map_or("", |broker| broker.host.as_str());
         let is_verified =
             broker.as_ref().is_some_and(|b| b.scheme.is_tls()) && !tls.insecure_skip_verify;
@@ -129,7 +127,7 @@ impl Source {
                 &iata_filter.unwrap_or_default(),
                 findings,
             ),
-            region: region.and_then(|region| findings.keep(&at("region"), read_iata(&region))),
+            region: region.and_then(|region| findings.keep(&at("region"), region_code(&region))),
             connect_timeout: Duration::from_secs(findings.ranged(
                 &at("connectTimeoutSec"),
                 connect_timeout_sec,
@@ -170,6 +168,13 @@ impl Source {
             );
         }
     }
+}
+
+fn read_broker(address: &str) -> Result<BrokerUrl, String> {
+    BrokerUrl::parse(address).map_err(|error| match error {
+        BrokerUrlError::Credentials => format!("{error}; use the keys username and passwordFile"),
+        other => other.to_string(),
+    })
 }
 
 fn read_protocol(raw: Option<RawProtocol>) -> Result<Protocol, String> {
@@ -265,7 +270,7 @@ pub(super) fn iata_set(path: &str, list: &[String], findings: &mut Findings) -> 
     let mut regions = BTreeSet::new();
     for (at, text) in list.iter().enumerate() {
         let path = format!("{path}[{at}]");
-        if let Some(region) = findings.keep(&path, read_iata(text)) {
+        if let Some(region) = findings.keep(&path, region_code(text)) {
             if region.len() != 3 {
                 findings.warn(path, format!("{region} is no three-letter airport code"));
             }
@@ -273,14 +278,4 @@ pub(super) fn iata_set(path: &str, list: &[String], findings: &mut Findings) -> 
         }
     }
     regions
-}
-
-/// A region code: letters, digits, `-` and `_`, in upper case.
-fn read_iata(text: &str) -> Result<String, String> {
-    let region = text.trim().to_uppercase();
-    let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-    if region.is_empty() || region.chars().count() > 32 || !region.chars().all(is_allowed) {
-        return Err("must be a region code such as SJC: letters, digits, - and _".to_owned());
-    }
-    Ok(region)
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use meshcore_config::{DEFAULT_TOPIC, without_covered};
+
 use super::error::{Findings, Problem, Warning};
 use super::raw::{RawConfig, RawLegacyMqtt, RawSource};
 use super::secret::Secret;
-use super::source::{DEFAULT_TOPIC, Source};
-use super::topic::without_covered;
+use super::source::Source;
 
 /// The broker when nothing is said.
 const DEFAULT_BROKER: &str = "mqtt://localhost:1883";

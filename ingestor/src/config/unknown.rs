@@ -1,8 +1,6 @@
 //! Keys that the ingestor does not use: a typing error, a key of the server, or a dead one.
 
-use serde::de::value::Error as NoValue;
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-use serde::forward_to_deserialize_any;
+use meshcore_config::{field_names, nearest};
 
 use super::error::Findings;
 use super::raw::{
@@ -95,19 +93,6 @@ fn advice(path: &str) -> String {
     }
 }
 
-/// The known key that is nearest, if it is near enough to be what was meant.
-fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
-    let plain = |key: &str| key.replace(['_', '-'], "").to_lowercase();
-    let wanted = plain(key);
-    let limit = 1 + key.len() / 5;
-    known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&wanted, &plain(known)), *known))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
 /// The keys that may stand under `parent`.
 fn keys_of(parent: &str) -> &'static [&'static str] {
     match parent {
@@ -127,46 +112,10 @@ fn keys_of(parent: &str) -> &'static [&'static str] {
     }
 }
 
-/// The names that a struct's derived `Deserialize` accepts, straight from the derive.
-fn field_names<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
-    let mut names: &'static [&'static str] = &[];
-    // The listener always fails, after it has heard the names.
-    let heard = T::deserialize(Listener(&mut names));
-    debug_assert!(heard.is_err(), "the listener yields no value");
-    names
-}
-
-/// A deserializer that only listens to the field names it is asked for.
-struct Listener<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Listener<'_> {
-    type Error = NoValue;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        fields: &'static [&'static str],
-        _visitor: V,
-    ) -> Result<V::Value, NoValue> {
-        *self.0 = fields;
-        Err(NoValue::custom("listened"))
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, NoValue> {
-        Err(NoValue::custom("not a struct"))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{advice, field_names, report};
+    use super::{advice, report};
     use crate::config::error::Findings;
-    use crate::config::raw::{RawConfig, RawSource};
 
     #[test]
     fn near_misses_are_named() {
@@ -215,12 +164,5 @@ mod tests {
                 "https: is known from CoreScope, but not used",
             ]
         );
-    }
-
-    #[test]
-    fn field_names_come_from_the_structs() {
-        assert!(field_names::<RawConfig>().contains(&"observerIATAWhitelist"));
-        assert!(field_names::<RawSource>().contains(&"keepAliveSeconds"));
-        assert!(field_names::<String>().is_empty());
     }
 }

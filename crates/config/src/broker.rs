@@ -5,7 +5,41 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use url::{ParseError, Url};
 
-const BAD_PORT: &str = "the port must be 1 to 65535";
+/// Why a text is no address of a broker. No message repeats the address: people put passwords into it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerUrlError {
+    /// There is nothing.
+    #[error("the address is empty; write for example mqtt://broker:1883")]
+    Empty,
+    /// There is no `://`.
+    #[error("the scheme is missing; write for example mqtt://broker:1883")]
+    NoScheme,
+    /// The caller knows where they belong instead.
+    #[error("a user name or password in the address would end up in logs")]
+    Credentials,
+    /// A scheme of something else, and what was probably meant.
+    #[error("the scheme must be mqtt, mqtts, ws or wss{hint}")]
+    Scheme {
+        /// Empty, or `; for tcp write mqtt`.
+        hint: &'static str,
+    },
+    /// There is no host.
+    #[error("the host is missing")]
+    NoHost,
+    /// The host is neither a name nor an address.
+    #[error("the host is not valid: {0}")]
+    Host(ParseError),
+    /// No port, or 0.
+    #[error("the port must be 1 to 65535")]
+    Port,
+    /// Something stands behind the port.
+    #[error("plain MQTT has no path; topics belong into the key topics")]
+    Path,
+    /// The path of a WebSocket can't be sent.
+    #[error("the path must not hold spaces or #")]
+    WebSocketPath,
+}
 
 /// How a broker is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +84,7 @@ impl Scheme {
         }
     }
 
-    fn read(word: &str) -> Result<Self, String> {
+    fn read(word: &str) -> Result<Self, BrokerUrlError> {
         let hint = match word {
             "mqtt" => return Ok(Self::Mqtt),
             "mqtts" => return Ok(Self::Mqtts),
@@ -62,7 +96,7 @@ impl Scheme {
             "https" => "; for a WebSocket over TLS write wss",
             _ => "",
         };
-        Err(format!("the scheme must be mqtt, mqtts, ws or wss{hint}"))
+        Err(BrokerUrlError::Scheme { hint })
     }
 }
 
@@ -83,35 +117,28 @@ impl BrokerUrl {
     /// Reads an address.
     ///
     /// # Errors
-    /// A sentence that says what to change, and never repeats the address: people put passwords
-    /// into it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// What to change.
+    pub fn parse(text: &str) -> Result<Self, BrokerUrlError> {
         let text = text.trim();
         if text.is_empty() {
-            return Err("the address is empty; write for example mqtt://broker:1883".to_owned());
+            return Err(BrokerUrlError::Empty);
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err("the scheme is missing; write for example mqtt://broker:1883".to_owned());
-        };
+        let (scheme, rest) = text.split_once("://").ok_or(BrokerUrlError::NoScheme)?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
-            return Err(
-                "a user name or password in the address would end up in logs; use the keys \
-                        username and passwordFile"
-                    .to_owned(),
-            );
+            return Err(BrokerUrlError::Credentials);
         }
         let scheme = Scheme::read(&scheme.to_ascii_lowercase())?;
         // The path is checked by hand; the host and port of any scheme follow http's rules.
         let url = Url::parse(&format!("http://{authority}")).map_err(|error| match error {
-            ParseError::EmptyHost => "the host is missing".to_owned(),
-            ParseError::InvalidPort => BAD_PORT.to_owned(),
-            other => format!("the host is not valid: {other}"),
+            ParseError::EmptyHost => BrokerUrlError::NoHost,
+            ParseError::InvalidPort => BrokerUrlError::Port,
+            other => BrokerUrlError::Host(other),
         })?;
         let host = match url.host() {
             Some(url::Host::Ipv6(address)) => address.to_string(),
             Some(host) => host.to_string(),
-            None => return Err("the host is missing".to_owned()),
+            None => return Err(BrokerUrlError::NoHost),
         };
         let given = authority
             .rsplit_once(':')
@@ -119,10 +146,10 @@ impl BrokerUrl {
             .filter(|p| !p.contains(']'));
         let port = match given {
             None | Some("") => scheme.default_port(),
-            Some(port) => port.parse().map_err(|_| BAD_PORT.to_owned())?,
+            Some(port) => port.parse().map_err(|_| BrokerUrlError::Port)?,
         };
         if port == 0 {
-            return Err(BAD_PORT.to_owned());
+            return Err(BrokerUrlError::Port);
         }
         let path = rest.get(authority.len()..).unwrap_or_default();
         Ok(Self {
@@ -160,15 +187,15 @@ impl BrokerUrl {
     }
 }
 
-fn check_path(scheme: Scheme, path: &str) -> Result<String, String> {
+fn check_path(scheme: Scheme, path: &str) -> Result<String, BrokerUrlError> {
     if !scheme.is_websocket() {
         return match path {
             "" | "/" => Ok(String::new()),
-            _ => Err("plain MQTT has no path; topics belong into the key topics".to_owned()),
+            _ => Err(BrokerUrlError::Path),
         };
     }
     if path.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control()) {
-        return Err("the path must not hold spaces or #".to_owned());
+        return Err(BrokerUrlError::WebSocketPath);
     }
     if path.starts_with('/') {
         Ok(path.to_owned())
@@ -284,7 +311,11 @@ mod tests {
             ("ws://b/a b", "the path must not hold spaces or #"),
         ];
         for (text, message) in cases {
-            assert_eq!(BrokerUrl::parse(text).unwrap_err(), message, "{text}");
+            assert_eq!(
+                BrokerUrl::parse(text).unwrap_err().to_string(),
+                message,
+                "{text}"
+            );
         }
     }
 
@@ -295,9 +326,9 @@ mod tests {
             "wss://hunter2@b/x",
             "foo://a:hunter2@b",
         ] {
-            let message = BrokerUrl::parse(text).unwrap_err();
+            let message = BrokerUrl::parse(text).unwrap_err().to_string();
             assert!(
-                message.contains("passwordFile") && !message.contains("hunter2"),
+                message.contains("logs") && !message.contains("hunter2"),
                 "{message}"
             );
         }

@@ -1,5 +1,8 @@
 //! Topic filters: their syntax, and which of two contains the other.
 
+/// What is subscribed to when nothing is said.
+pub const DEFAULT_TOPIC: &str = "meshcore/#";
+
 /// The longest topic filter of MQTT, in bytes.
 const MAX_BYTES: usize = 65_535;
 
@@ -56,7 +59,7 @@ pub fn covers(outer: &str, inner: &str) -> bool {
 }
 
 /// Removes filters that others of the list contain: a broker may send the overlap twice.
-pub(super) fn without_covered(filters: &[String]) -> Vec<String> {
+pub fn without_covered(filters: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for filter in filters {
         if kept.iter().any(|other| covers(other, filter)) {
