@@ -2,7 +2,7 @@
 
 /// serde's words for types, in the words of people who write configuration files.
 pub fn in_plain_words(message: &str) -> String {
-    const WORDS: [(&str, &str); 13] = [
+    const WORDS: [(&str, &str); 14] = [
         (
             "expected fewer elements in array",
             "expected a pair [latitude, longitude]",
@@ -23,6 +23,8 @@ pub fn in_plain_words(message: &str) -> String {
             "expected an array of length 2",
             "expected a pair [latitude, longitude]",
         ),
+        // What serde calls a word out of a list.
+        ("expected string or map", "expected a text (in quotes)"),
         ("expected a map", "expected keys and values"),
         ("expected a string", "expected a text (in quotes)"),
         ("invalid type: ", "wrong type: "),

@@ -1,0 +1,245 @@
+//! The resource and the fields of its spec that the programs live by.
+
+use std::collections::BTreeMap;
+
+use meshcore_lifecycle::ShutdownBudget;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cluster::{
+    HttpRoute, Image, Ingress, NetworkPolicy, PodDisruptionBudget, PodSettings, Rollout, Service,
+};
+use crate::is_default;
+use crate::source::{MqttSource, SecretKeyRef, SecretRef};
+
+/// One analyzer: its sources, its storage, how it stops.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshCoreDeployment {
+    /// [`API_VERSION`](crate::API_VERSION).
+    pub api_version: String,
+    /// [`KIND`](crate::KIND).
+    pub kind: String,
+    /// Its name, and what else Kubernetes keeps of any object.
+    pub metadata: Metadata,
+    /// What is asked for.
+    pub spec: MeshCoreDeploymentSpec,
+}
+
+/// The part of Kubernetes' `ObjectMeta` that means something here; the other fields of it are accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// A DNS label of at most 40 characters: names of children are made from it.
+    pub name: String,
+    /// The namespace; without effect outside a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Without effect outside a cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Without effect outside a cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What is asked for. Only `mqttSources` and `storage` must be there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshCoreDeploymentSpec {
+    /// The images of the programs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub image: Image,
+    /// The brokers to listen to, 1 to 8, with distinct names.
+    pub mqtt_sources: Vec<MqttSource>,
+    /// The channels whose messages are decrypted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub channels: Channels,
+    /// How long to keep what.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retention: Retention,
+    /// Settings of the ingestor.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ingestor: IngestorSettings,
+    /// Settings of the server.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub server: ServerSettings,
+    /// Where the database is kept.
+    pub storage: Storage,
+    /// How the grace period is divided.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shutdown: ShutdownBudget,
+    /// Nothing runs, and the data stay.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stopped: bool,
+    /// The operator leaves everything as it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused: bool,
+    /// How changes reach the pod.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rollout: Rollout,
+    /// The service in front of the server.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub service: Service,
+    /// An Ingress; not together with `httpRoute`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// A route of the Gateway API; not together with `ingress`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRoute>,
+    /// A `NetworkPolicy`, if it is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network_policy: NetworkPolicy,
+    /// A `PodDisruptionBudget`, if it is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pod_disruption_budget: PodDisruptionBudget,
+    /// What is added to the pod.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pod: PodSettings,
+}
+
+/// The channels whose messages are decrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Channels {
+    /// Hashtag channels, with or without `#`; the key follows from the name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashtags: Vec<String>,
+    /// A Secret whose key `channel-keys.yaml` is a map of channel names and keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_secret_ref: Option<SecretRef>,
+}
+
+/// How long to keep what, in days; 0 keeps it for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Retention {
+    /// Transmissions with their observations.
+    pub packet_days: i64,
+    /// Nodes not heard since.
+    pub node_days: i64,
+    /// Observers not heard since.
+    pub observer_days: i64,
+    /// Samples of observers, and dead letters.
+    pub metrics_days: i64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            packet_days: 90,
+            node_days: 365,
+            observer_days: 365,
+            metrics_days: 30,
+        }
+    }
+}
+
+/// Settings of the ingestor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngestorSettings {
+    /// `info`, or a filter such as `info,sqlx=warn`.
+    pub log_level: String,
+    /// Requests and limits of the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+    /// Variables beside those that the resource makes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+}
+
+impl Default for IngestorSettings {
+    fn default() -> Self {
+        Self {
+            log_level: "info".to_owned(),
+            resources: None,
+            env: Vec::new(),
+        }
+    }
+}
+
+/// Settings of the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerSettings {
+    /// `info`, or a filter such as `info,sqlx=warn`.
+    pub log_level: String,
+    /// Requests and limits of the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+    /// Variables beside those that the resource makes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    /// Connections at once; further ones wait outside.
+    pub max_connections: i64,
+    /// The key that requests must show which ask for more than reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_secret_ref: Option<SecretKeyRef>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            log_level: "info".to_owned(),
+            resources: None,
+            env: Vec::new(),
+            max_connections: 2000,
+            api_key_secret_ref: None,
+        }
+    }
+}
+
+/// A variable of the environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where a cluster takes the value from; without effect outside one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<Value>,
+}
+
+/// Where the database is kept: a claim of our own, or one that exists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// How large the claim is, such as `10Gi`. It may grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The storage class; none takes the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<String>,
+    /// `ReadWriteOnce`, unless the class can do better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<AccessMode>,
+    /// What becomes of the claim when the resource is deleted: it stays, unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim_policy: Option<ReclaimPolicy>,
+    /// A claim that exists; it stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing_claim: Option<String>,
+}
+
+/// Who may use the claim at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessMode {
+    /// The pods of one machine.
+    #[default]
+    ReadWriteOnce,
+    /// One pod.
+    ReadWriteOncePod,
+}
+
+/// What becomes of the claim when the resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReclaimPolicy {
+    /// It stays, and a new resource of the same name adopts it.
+    #[default]
+    Retain,
+    /// It goes, and the data with it.
+    Delete,
+}
