@@ -10,6 +10,7 @@ mod latency;
 mod machine;
 mod measure;
 mod packet;
+mod queries;
 mod restart;
 mod storing;
 mod table;
@@ -61,6 +62,8 @@ enum Section {
     Restart,
     /// Single commits
     Latency,
+    /// What the server asks of the database
+    Queries,
 }
 
 impl Options {
@@ -128,6 +131,7 @@ fn main() -> Result<()> {
             Section::Drain => drain::run(&options),
             Section::Restart => restart::run(&options),
             Section::Latency => latency::run(&options),
+            Section::Queries => queries::run(&options),
         }?);
     }
     for fact in facts {

@@ -70,7 +70,7 @@ fn into_full(options: &Options, packets: usize, already: usize) -> Result<Figure
         already * HEARD
     ));
     let path = runtime.block_on(new_file(&folder))?;
-    fill(&path, already)?;
+    fill(&path, already, START, 1)?;
     let size = std::fs::metadata(&path)?.len() >> 20;
     // Both get a copy: one that was filled bit by bit lies differently on the disk.
     let [ours_in, plain_in] = ["ours.db", "plain.db"].map(|name| folder.path().join(name));
@@ -160,9 +160,9 @@ fn write_bare(bare: &mut Bare, prepared: &Prepared) -> Result<f64> {
     Ok(rate(prepared.records.len(), started.elapsed()))
 }
 
-/// Fills a file with a day after day of history, one packet a second.
-fn fill(path: &Path, packets: usize) -> Result<()> {
-    let traffic = Traffic::new(0, packets, START, 1);
+/// Fills a file with history from `start` on, so many packets a second.
+pub(crate) fn fill(path: &Path, packets: usize, start: i64, per_second: usize) -> Result<()> {
+    let traffic = Traffic::new(0, packets, start, per_second);
     let mut bare = Bare::open(path, "OFF")?;
     let mut from = 0;
     while from < traffic.receptions() {

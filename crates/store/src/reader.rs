@@ -24,6 +24,10 @@ use sqlx::{ConnectOptions, Connection};
 use crate::error::{Error, Result, SqliteContext};
 use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
 
+/// How many rows SQLite's thread may be ahead of whoever reads them: a page of the longest list, so that the
+/// threads need not wait for each other, and the read transaction ends without the reader's doing.
+const ROW_BUFFER: usize = 1024;
+
 /// A read-only connection.
 #[derive(Debug)]
 pub struct Reader {
@@ -47,6 +51,7 @@ impl Reader {
             .pragma("query_only", "ON")
             .pragma("wal_autocheckpoint", "0")
             .pragma("cache_size", "-16384")
+            .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging()
             .connect()
             .await
