@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{NOW, describe, look, open, reception, record};
-use meshcore_store::{ObservationRow, Observer, Reader, Reception, Record};
+use std::time::Duration;
+
+use common::{NOW, describe, look, open, reception, record, wal_bytes};
+use meshcore_store::{CheckpointMode, ObservationRow, Observer, Reader, Reception, Record};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -155,6 +157,31 @@ async fn rows_that_hold_anything_are_read_without_an_error() {
     };
     // An observation without its transmission is nothing to show.
     assert_eq!(rows, [empty, strange]);
+}
+
+/// A client may go away at any moment; a read transaction that stayed would keep the WAL growing for ever.
+#[tokio::test]
+async fn a_query_that_nobody_waits_for_any_more_leaves_no_transaction_open() {
+    let dir = tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).await;
+    let mut reader = reader(dir.path()).await;
+    let mut cut = 0;
+    for round in 0..20_u32 {
+        let records: Vec<Record> = (0..300)
+            .map(|n| record(reception(u64::from(round) * 1000 + n, "O1", "AA")))
+            .collect();
+        store.write(&records, &describe).await.unwrap();
+        // Cut off at another place each time, some of them before the query has begun.
+        let patience = Duration::from_micros(u64::from(round) * 150);
+        let page = tokio::time::timeout(patience, reader.packets(i64::MAX, 1001)).await;
+        cut += usize::from(page.is_err());
+        let (mode, wait) = (CheckpointMode::Truncate, Duration::from_secs(5));
+        let checkpoint = store.checkpoint(mode, wait).await.unwrap();
+        assert!(!checkpoint.busy, "round {round}: {checkpoint:?}");
+        assert_eq!(wal_bytes(dir.path()), 0, "round {round}");
+    }
+    assert!(cut > 0, "each query was faster than its cut");
+    assert_eq!(reader.packets(i64::MAX, 1001).await.unwrap().len(), 1001);
 }
 
 /// A frame of one packet, and what its reception says about it.
