@@ -31,11 +31,15 @@ impl<'q> Parameters<'q> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name)?;
             if !known.contains(&name.as_ref()) {
-                let problem = match known {
-                    [] => "there are no parameters here".to_owned(),
-                    known => format!("supported are {}", known.join(", ")),
+                let instead = match known {
+                    [] => "none is".to_owned(),
+                    [only] => format!("only {only} is"),
+                    known => format!("only {} are", known.join(", ")),
                 };
-                return Err(refused(&name, &problem));
+                return Err(ApiError::BadRequest(format!(
+                    "the parameter {:?} is not supported here, {instead}",
+                    shortened(&name)
+                )));
             }
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(refused(&name, &"it is there more than once"));
@@ -146,11 +150,11 @@ mod tests {
         let parse = |query| error(Parameters::parse(Some(query), &known));
         assert_eq!(
             parse("limit=3&type=4"),
-            "the parameter \"type\": supported are limit, cursor"
+            "the parameter \"type\" is not supported here, only limit, cursor are"
         );
         assert_eq!(
             parse("=3"),
-            "the parameter \"\": supported are limit, cursor"
+            "the parameter \"\" is not supported here, only limit, cursor are"
         );
         assert_eq!(
             parse("limit=3&limit=3"),
@@ -163,7 +167,7 @@ mod tests {
         assert_eq!(parse("a+%ff"), "\"a+%ff\" in the query string is no UTF-8");
         assert_eq!(
             error(Parameters::parse(Some("a"), &[])),
-            "the parameter \"a\": there are no parameters here"
+            "the parameter \"a\" is not supported here, none is"
         );
         let long = format!("{}=1", "ä\n".repeat(1000));
         assert!(parse(&long).len() < 200);

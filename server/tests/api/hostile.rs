@@ -9,7 +9,7 @@ use crate::harness::{Answer, Served, ack, agent, record};
 #[tokio::test]
 async fn what_is_not_understood_is_refused_and_never_ignored() {
     let served = Served::with(&[record(ack(1, "AA", "O1"))]).await;
-    let packets = "supported are limit, cursor";
+    let packets = "is not supported here, only limit, cursor are";
     let number = |name: &str, least: u32, most: u32, value: &str| {
         format!(
             "the parameter {name:?}: it must be a whole number from {least} to {most}, not {value:?}"
@@ -23,10 +23,10 @@ async fn what_is_not_understood_is_refused_and_never_ignored() {
     let named = "a packet is named by its hash of 16 hex digits, not by ";
     for (path, sentence) in [
         // Parameters of v3 that are not there yet.
-        ("/api/packets?offset=50", format!("the parameter \"offset\": {packets}")),
-        ("/api/packets?limit=5&type=4", format!("the parameter \"type\": {packets}")),
-        ("/api/packets?groupByHash=true", format!("the parameter \"groupByHash\": {packets}")),
-        ("/api/packets?Limit=5", format!("the parameter \"Limit\": {packets}")),
+        ("/api/packets?offset=50", format!("the parameter \"offset\" {packets}")),
+        ("/api/packets?limit=5&type=4", format!("the parameter \"type\" {packets}")),
+        ("/api/packets?groupByHash=true", format!("the parameter \"groupByHash\" {packets}")),
+        ("/api/packets?Limit=5", format!("the parameter \"Limit\" {packets}")),
         ("/api/packets?limit=5&limit=6", "the parameter \"limit\": it is there more than once".to_owned()),
         ("/api/packets?limit=0", number("limit", 1, 1000, "0")),
         ("/api/packets?limit=1001", number("limit", 1, 1000, "1001")),
@@ -49,8 +49,8 @@ async fn what_is_not_understood_is_refused_and_never_ignored() {
         ("/api/packets/%20", format!("{named}\" \"")),
         ("/api/packets/..%2F..%2Fetc", format!("{named}\"../../etc\"")),
         ("/api/packets/d28ca14b6f62d453?limit=0", number("limit", 1, 1000, "0")),
-        ("/api/packets/d28ca14b6f62d453?expand=1", "the parameter \"expand\": supported are limit".to_owned()),
-        ("/api/nodes?sortBy=name", "the parameter \"sortBy\": supported are limit, offset, role, search".to_owned()),
+        ("/api/packets/d28ca14b6f62d453?expand=1", "the parameter \"expand\" is not supported here, only limit is".to_owned()),
+        ("/api/nodes?sortBy=name", "the parameter \"sortBy\" is not supported here, only limit, offset, role, search are".to_owned()),
         ("/api/nodes?limit=2001", number("limit", 1, 2000, "2001")),
         ("/api/nodes?offset=1000001", number("offset", 0, 1_000_000, "1000001")),
         ("/api/nodes?offset=4294967296", number("offset", 0, 1_000_000, "4294967296")),
@@ -59,8 +59,8 @@ async fn what_is_not_understood_is_refused_and_never_ignored() {
             "the parameter \"role\": it must be companion, repeater, room, sensor, none or type-N, not \"Repeater\"".to_owned(),
         ),
         ("/api/nodes?search=%C3", "\"%C3\" in the query string is no UTF-8".to_owned()),
-        ("/api/observers?region=BER", "the parameter \"region\": there are no parameters here".to_owned()),
-        ("/api/stats?x", "the parameter \"x\": there are no parameters here".to_owned()),
+        ("/api/observers?region=BER", "the parameter \"region\" is not supported here, none is".to_owned()),
+        ("/api/stats?x", "the parameter \"x\" is not supported here, none is".to_owned()),
     ] {
         assert_eq!(served.refused(path), (400, sentence), "{path}");
     }

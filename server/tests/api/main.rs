@@ -2,6 +2,7 @@
 
 mod adopted;
 mod decode;
+mod documentation;
 mod harness;
 mod hostile;
 mod nodes;
