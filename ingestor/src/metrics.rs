@@ -95,17 +95,6 @@ pub struct Metrics {
     pub deleted_transmissions: Gauge<i64>,
     /// Bytes this process wrote to storage.
     pub written_bytes: Gauge<u64, AtomicU64>,
-    /// Seconds the last shutdown took.
-    pub shutdown_seconds: Histogram,
-    /// Steps of the last shutdown that failed.
-    pub shutdown_errors: Family<ComponentLabel, Counter>,
-}
-
-/// A step of the shutdown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ComponentLabel {
-    /// The step's name.
-    pub component: String,
 }
 
 impl Metrics {
@@ -138,8 +127,6 @@ impl Metrics {
             databases_set_aside: Counter::default(),
             deleted_transmissions: Gauge::default(),
             written_bytes: Gauge::default(),
-            shutdown_seconds: Histogram::new(exponential_buckets(0.05, 2.0, 12)),
-            shutdown_errors: Family::default(),
         };
         let registry = metrics.register();
         (Arc::new(metrics), registry)
@@ -285,17 +272,6 @@ impl Metrics {
                 self.written_bytes.clone(),
             );
         }
-        root.register_with_unit(
-            "graceful_shutdown_duration",
-            "How long the last shutdown took",
-            Unit::Seconds,
-            self.shutdown_seconds.clone(),
-        );
-        root.register(
-            "graceful_shutdown_errors",
-            "Steps of the last shutdown that failed, by step",
-            self.shutdown_errors.clone(),
-        );
         root
     }
 
@@ -321,20 +297,6 @@ impl Metrics {
             });
         if let Some(bytes) = written {
             self.written_bytes.set(bytes);
-        }
-    }
-
-    /// Shows the report of the last shutdown, which nobody could scrape while it happened.
-    pub fn show_last_shutdown(&self, report: &meshcore_lifecycle::Report) {
-        self.shutdown_seconds
-            .observe(std::time::Duration::from_millis(report.took_milliseconds).as_secs_f64());
-        for phase in &report.phases {
-            if phase.outcome.is_error() {
-                let label = ComponentLabel {
-                    component: phase.name.clone(),
-                };
-                self.shutdown_errors.get_or_create(&label).inc();
-            }
         }
     }
 }

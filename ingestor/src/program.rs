@@ -1,6 +1,5 @@
 //! The program from its first readiness to its exit code: what runs, and in which order it stops.
 
-use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,13 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use meshcore_lifecycle::{
-    Cause, Deadline, Outcome, Outlets, Readiness, Report, ShutdownBudget, ShutdownManager, Signals,
+    Cause, Deadline, Outcome, Outlets, Readiness, ShutdownBudget, ShutdownManager, Signals,
     StepError, StepNote, exit_code, report_path,
 };
 use meshcore_store::{
     CheckpointMode, Class, Error as StoreError, Maintenance, Store, StoreOptions, Writer,
 };
-use meshcore_telemetry::{AdminServer, Health, router};
+use meshcore_telemetry::{AdminServer, Health, LastShutdown, router};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +76,7 @@ pub async fn run(
     signals: &Signals,
 ) -> Result<Outcome, StartError> {
     let readiness = Readiness::starting("opening the database");
-    let (metrics, registry) = Metrics::new();
+    let (metrics, mut registry) = Metrics::new();
     let report_file = report_path(&config.db_path, PROGRAM);
     let shutdown = ShutdownManager::new(PROGRAM, budget.ingestor_deadline())
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -88,7 +87,11 @@ pub async fn run(
 
     let sources: Sources = Arc::default();
     let (queue, records) = mpsc::channel(config.sources.len() * PACKET_IDS + config.queue_messages);
-    let routes = last_shutdown(&report_file, &metrics).merge(source_states(Arc::clone(&sources)));
+    let last_shutdown = LastShutdown::take(&report_file);
+    last_shutdown.register(&mut registry);
+    let routes = last_shutdown
+        .router()
+        .merge(source_states(Arc::clone(&sources)));
     let refresh = {
         let (metrics, queue, db) = (Arc::clone(&metrics), queue.clone(), config.db_path.clone());
         move || {
@@ -132,24 +135,6 @@ struct Pieces {
     queue: mpsc::Sender<(meshcore_store::Record, Token)>,
     records: mpsc::Receiver<(meshcore_store::Record, Token)>,
     sources: Sources,
-}
-
-/// `GET /shutdown-report`: how the last life ended, for whoever missed it.
-fn last_shutdown(file: &Path, metrics: &Metrics) -> Router {
-    let report = Report::take_previous(file).unwrap_or_else(|error| {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "The last shutdown's report is lost"
-        );
-        None
-    });
-    if let Some(report) = &report {
-        metrics.show_last_shutdown(report);
-    }
-    Router::new().route(
-        "/shutdown-report",
-        get(|| async move { axum::Json(report) }),
-    )
 }
 
 /// `GET /sources`: the state of each source.

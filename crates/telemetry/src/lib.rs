@@ -1,7 +1,9 @@
 //! What every program shows of itself: log lines, and the port with health and metrics.
 
 mod admin;
+mod last_shutdown;
 mod logging;
 
 pub use admin::{AdminServer, Health, router};
+pub use last_shutdown::LastShutdown;
 pub use logging::{LogFormat, init_logging};
