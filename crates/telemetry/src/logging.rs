@@ -31,11 +31,14 @@ pub fn init_logging(level: &str, format: LogFormat) {
     // The MQTT and SQL clients are chatty at `info`.
     let default = format!("{level},sqlx=warn,rumqttc=warn,rumqttc_core=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people: not in files, nor for those who asked for none.
+        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .with_writer(std::io::stderr);
     let json = match format {
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !is_terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
