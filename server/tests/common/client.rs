@@ -1,0 +1,135 @@
+//! A WebSocket client.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::SOON;
+
+/// A WebSocket client.
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The token of the last frame.
+    pub(crate) token: String,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With a close frame.
+    Closed(u16, String),
+    /// Without one.
+    Cut,
+}
+
+impl Client {
+    /// Connects to `/ws` with a query and takes the hello.
+    pub(crate) async fn connect(address: &str, query: &str) -> Self {
+        let mut client = Self::open(address, query, None).await.unwrap();
+        let hello = client.frame().await;
+        assert_eq!(hello["type"], "hello", "{hello}");
+        client
+    }
+
+    /// Goes on after `token`.
+    pub(crate) async fn resume(address: &str, token: &str) -> Self {
+        Self::connect(address, &format!("?resume={token}")).await
+    }
+
+    /// Connects without taking anything; the status if it is refused.
+    pub(crate) async fn open(
+        address: &str,
+        query: &str,
+        origin: Option<&str>,
+    ) -> Result<Self, (StatusCode, String)> {
+        let mut request = format!("ws://{address}/ws{query}")
+            .into_client_request()
+            .unwrap();
+        if let Some(origin) = origin {
+            request
+                .headers_mut()
+                .insert("origin", origin.parse().unwrap());
+        }
+        match tokio::time::timeout(SOON, connect_async(request))
+            .await
+            .unwrap()
+        {
+            Ok((socket, _)) => Ok(Self {
+                socket,
+                token: String::new(),
+            }),
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status(), String::from_utf8(body).unwrap()))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next frame.
+    pub(crate) async fn frame(&mut self) -> Value {
+        match self.frame_within(SOON).await {
+            Some(Ok(frame)) => frame,
+            other => panic!("no frame: {other:?}"),
+        }
+    }
+
+    /// The next frame or the end; `None` when neither comes in time.
+    pub(crate) async fn frame_within(&mut self, limit: Duration) -> Option<Result<Value, Ended>> {
+        loop {
+            let message = tokio::time::timeout(limit, self.socket.next()).await.ok()?;
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    frame["resume"]
+                        .as_str()
+                        .unwrap()
+                        .clone_into(&mut self.token);
+                    return Some(Ok(frame));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    let frame = frame.unwrap();
+                    // The answer to it is sent by reading on.
+                    while let Some(Ok(_)) = self.socket.next().await {}
+                    return Some(Err(Ended::Closed(
+                        frame.code.into(),
+                        frame.reason.to_string(),
+                    )));
+                }
+                Some(Ok(_)) => {}
+                None | Some(Err(_)) => return Some(Err(Ended::Cut)),
+            }
+        }
+    }
+
+    /// The observation ids in the next `count` packets, whatever frames they come in.
+    pub(crate) async fn ids(&mut self, count: usize) -> Vec<i64> {
+        let mut ids = Vec::new();
+        while ids.len() < count {
+            let frame = self.frame().await;
+            ids.extend(ids_of(&frame));
+        }
+        ids
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+}
+
+/// The observation ids of a `packet` or `packets` frame.
+#[track_caller]
+pub(crate) fn ids_of(frame: &Value) -> Vec<i64> {
+    let id = |data: &Value| data["observation_id"].as_i64().unwrap();
+    match frame["type"].as_str() {
+        Some("packet") => vec![id(&frame["data"])],
+        Some("packets") => frame["data"].as_array().unwrap().iter().map(id).collect(),
+        _ => panic!("no packets: {frame}"),
+    }
+}

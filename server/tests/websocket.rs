@@ -1,0 +1,332 @@
+//! The live feed: frames, batches, resuming, gaps, and who may have it.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::client::{Client, Ended, ids_of};
+use common::{Mesh, SOON, Server};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_observation_is_a_frame_with_a_token() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(3).await;
+    let server = Server::start(&mesh);
+    let mut client = Client::connect(&server.address, "").await;
+    let start = client.token.clone();
+    assert!(
+        start.ends_with("-3"),
+        "hello tells where it begins: {start}"
+    );
+    mesh.write(2).await;
+    let frame = client.frame().await;
+    assert_eq!(frame["type"], "packet");
+    assert_eq!(frame["data"]["observation_id"], 4);
+    assert_eq!(frame["data"]["hash"], "0000000000000003");
+    assert_eq!(frame["data"]["decoded"]["payload"]["n"], 3);
+    assert_eq!(frame["resume"], start.replace("-3", "-4"));
+    assert_eq!(client.ids(1).await, [5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asked_for_batches_gets_all_of_a_window_in_one_frame() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let mut client = Client::connect(&server.address, "?batch=1000").await;
+    mesh.write(1).await;
+    assert_eq!(
+        ids_of(&client.frame().await),
+        [1],
+        "the first one comes at once"
+    );
+    for _ in 0..3 {
+        mesh.write(1).await;
+    }
+    let frame = client.frame().await;
+    assert_eq!(frame["type"], "packets");
+    assert_eq!(ids_of(&frame), [2, 3, 4]);
+    assert!(client.token.ends_with("-4"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_is_cut_into_frames_of_bounded_size() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let mut client = Client::connect(&server.address, "?batch=50").await;
+    mesh.write(300).await;
+    let mut ids = Vec::new();
+    while ids.len() < 300 {
+        let frame = client.frame().await;
+        assert!(frame.to_string().len() < 20 << 10);
+        ids.extend(ids_of(&frame));
+    }
+    assert_are(&ids, 1..=300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_gives_exactly_what_was_missed_from_the_ring_and_from_the_database() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(5).await;
+    let server = Server::start(&mesh);
+    let token = Client::connect(&server.address, "").await.token;
+    mesh.write(2500).await;
+    server.wait_for("all of them are in the ring", || {
+        (server.metric("meshcore_server_rows_tailed_total") >= 2500).then_some(())
+    });
+    let mut client = Client::resume(&server.address, &token).await;
+    assert_are(&client.ids(2500).await, 6..=2505);
+    assert_eq!(server.metric(&resumes("ring")), 1);
+    drop((client, server));
+
+    // A server that starts anew has the newest thousand only.
+    let server = Server::start(&mesh);
+    let mut last = 2505;
+    for batch in ["", "&batch=100"] {
+        let query = format!("?resume={token}{batch}");
+        let mut client = Client::connect(&server.address, &query).await;
+        assert_are(
+            &client.ids(usize::try_from(last).unwrap() - 5).await,
+            6..=last,
+        );
+        mesh.write(1).await;
+        last += 1;
+        assert_eq!(client.ids(1).await, [last], "then it is live");
+    }
+    assert_eq!(server.metric(&resumes("database")), 2);
+}
+
+/// The metric of resumed sessions.
+fn resumes(reason: &str) -> String {
+    format!("meshcore_server_websocket_resumes_total{{reason=\"{reason}\"}}")
+}
+
+/// Says where two long lists of ids differ, and not all of both.
+#[track_caller]
+fn assert_are(got: &[i64], expected: std::ops::RangeInclusive<i64>) {
+    let expected: Vec<i64> = expected.collect();
+    let differs = got
+        .iter()
+        .zip(&expected)
+        .find(|(got, expected)| got != expected);
+    assert_eq!(differs, None, "the first that differs");
+    assert_eq!(got.len(), expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_come_and_go_while_packets_are_written_get_each_one_once() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(50).await;
+    let server = Server::start(&mesh);
+    let address = server.address.clone();
+    let clients: Vec<_> = (0..8_u64)
+        .map(|n| tokio::spawn(come_and_go(address.clone(), n)))
+        .collect();
+    // Let them all begin before the first packet.
+    server.wait_for("all clients are there", || {
+        let all = server.metric("meshcore_server_websocket_clients{mode=\"single\"}")
+            + server.metric("meshcore_server_websocket_clients{mode=\"batched\"}");
+        (all >= 8).then_some(())
+    });
+    for n in 0..300_u64 {
+        mesh.write(1 + n % 7).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for client in clients {
+        assert_are(&client.await.unwrap(), 51..=50 + TOTAL);
+    }
+}
+
+/// How many observations are written in `clients_that_come_and_go…`.
+const TOTAL: i64 = 1197;
+
+/// Takes some packets, leaves without a word, comes back with the token of the last one, and so on.
+async fn come_and_go(address: String, seed: u64) -> Vec<i64> {
+    let batch = ["", "batch=50", "batch=250"][usize::try_from(seed % 3).unwrap()];
+    let mut client = Client::connect(&address, &format!("?{batch}")).await;
+    let mut got = Vec::new();
+    let mut random = seed + 1;
+    while got.len() < usize::try_from(TOTAL).unwrap() {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        for _ in 0..(random >> 33) % 40 {
+            if got.len() == usize::try_from(TOTAL).unwrap() {
+                break;
+            }
+            let frame = client.frame().await;
+            got.extend(ids_of(&frame));
+        }
+        let query = format!("?{batch}&resume={}", client.token);
+        drop(client);
+        tokio::time::sleep(Duration::from_millis((random >> 40) % 60)).await;
+        client = Client::connect(&address, &query).await;
+    }
+    got
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_can_also_be_the_first_message() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(5).await;
+    let server = Server::start(&mesh);
+    let mut client = Client::connect(&server.address, "").await;
+    let token = client.token.replace("-5", "-2");
+    client.say(&json!({"resume": token}).to_string()).await;
+    let hello = client.frame().await;
+    assert_eq!(
+        (&hello["type"], &hello["resume"]),
+        (&json!("hello"), &json!(token))
+    );
+    assert_eq!(client.ids(3).await, [3, 4, 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_leads_nowhere_is_answered_with_a_gap_and_then_it_is_live() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(5).await;
+    let server = Server::start(&mesh);
+    let end = Client::connect(&server.address, "").await.token;
+    for (token, reason) in [
+        ("rubbish".to_owned(), "malformed"),
+        (
+            "00000000000000000000000000000000-3".to_owned(),
+            "other_database",
+        ),
+        (end.replace("-5", "-6"), "future"),
+    ] {
+        let mut client = Client::resume(&server.address, &token).await;
+        let gap = client.frame().await;
+        assert_eq!(
+            (&gap["type"], &gap["reason"]),
+            (&json!("gap"), &json!(reason))
+        );
+        assert_eq!(gap["resume"], json!(end));
+    }
+    let mut client = Client::resume(&server.address, "rubbish").await;
+    assert_eq!(client.frame().await["type"], "gap");
+    mesh.write(1).await;
+    assert_eq!(client.ids(1).await, [6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_is_told_what_it_missed_and_nobody_else_notices() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let mut slow = Client::connect(&server.address, "").await;
+    let mut quick = Client::connect(&server.address, "?batch=50").await;
+    // The ring holds 16 MiB, and the sockets a few more; a packet has about 1.5 KiB.
+    let total = 20_000_usize;
+    let reader = tokio::spawn(async move { quick.ids(total).await });
+    for _ in 0..total / 2000 {
+        mesh.write(2000).await;
+    }
+    assert_are(&reader.await.unwrap(), 1..=20_000);
+
+    let mut last = 0;
+    let gap = loop {
+        let frame = slow.frame().await;
+        if frame["type"] == "gap" {
+            break frame;
+        }
+        assert_eq!(ids_of(&frame), [last + 1]);
+        last += 1;
+    };
+    assert_eq!(gap["reason"], "slow");
+    assert_eq!(gap["from"], last + 1);
+    let to = gap["to"].as_i64().unwrap();
+    assert_eq!(gap["missed"], to - last);
+    assert!(gap["resume"].as_str().unwrap().ends_with(&format!("-{to}")));
+    mesh.write(1).await;
+    let next = slow.ids(1).await;
+    assert_eq!(next, [to + 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_for_ten_seconds_is_let_go() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let stalled = Client::connect(&server.address, "").await;
+    for _ in 0..10 {
+        mesh.write(2000).await;
+    }
+    server.wait_for("it is gone", || {
+        let gone = "meshcore_server_websocket_clients_gone_total{reason=\"stalled\"}";
+        (server.metric(gone) >= 1).then_some(())
+    });
+    drop(stalled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pages_of_the_same_or_of_a_listed_site_may_open_a_websocket() {
+    let mesh = Mesh::new().await;
+    let server = Server::start_with(&mesh, &["--allowed-origins", "https://app.example"]);
+    let own = format!("http://{}", server.address);
+    for origin in [None, Some(own.as_str()), Some("https://app.example")] {
+        assert!(
+            Client::open(&server.address, "", origin).await.is_ok(),
+            "{origin:?}"
+        );
+    }
+    for origin in ["https://evil.example", "null"] {
+        let refused = Client::open(&server.address, "", Some(origin)).await;
+        let (status, body) = refused.err().unwrap();
+        assert_eq!(status, 403);
+        assert!(
+            body.contains(origin) && body.contains("--allowed-origins"),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_questions_are_answered_with_what_is_wrong() {
+    let mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    for (query, part) in [
+        ("?batch=10", "from 50 to 5000"),
+        ("?batch=soon", "from 50 to 5000"),
+        ("?since=7", "since"),
+    ] {
+        let (status, body) = Client::open(&server.address, query, None)
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(status, 400, "{query}");
+        assert!(body.contains(part), "{body}");
+    }
+    let (status, body) = server.json("/ws");
+    assert_eq!(status, 400);
+    assert!(body["error"].is_string(), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_say_is_ignored_up_to_4_kib_and_100_messages() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let mut client = Client::connect(&server.address, "").await;
+    for text in [
+        "",
+        "hello",
+        "[]",
+        "{\"type\":\"subscribe\"}",
+        &"x".repeat(4096),
+    ] {
+        client.say(text).await;
+    }
+    mesh.write(1).await;
+    assert_eq!(client.ids(1).await, [1]);
+
+    client.say(&"x".repeat(4097)).await;
+    let end = client.frame_within(SOON).await.unwrap().unwrap_err();
+    assert!(matches!(end, Ended::Closed(1002, _)), "{end:?}");
+
+    let mut client = Client::connect(&server.address, "").await;
+    for _ in 0..100 {
+        client.say("?").await;
+    }
+    let end = client.frame_within(SOON).await.unwrap().unwrap_err();
+    assert_eq!(end, Ended::Closed(1008, "too many messages".to_owned()));
+}
