@@ -1,9 +1,10 @@
 //! Real parts for tests: a mosquitto of one's own, programs as processes, a proxy that sees what was
-//! acknowledged. Nothing here is a stand-in; what is missing on the machine is a failure that says what to
-//! install.
+//! acknowledged, databases as CoreScope leaves them. Nothing here is a stand-in; what is missing on the machine
+//! is a failure that says what to install.
 
 mod broker;
 mod certificates;
+mod corescope;
 mod disk;
 mod mqtt_wire;
 mod process;
@@ -15,6 +16,7 @@ mod version_gate;
 
 pub use broker::{Mosquitto, MosquittoOptions};
 pub use certificates::Certificates;
+pub use corescope::{CORESCOPE_MIGRATIONS, CoreScopeEnd, CoreScopeOptions};
 pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use process::{Program, http_get, wait_until};
 pub use proxy::{AckProxy, Acknowledged, Connect};
