@@ -2,21 +2,28 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use crate::adopt::{self, Adopted};
 use crate::checkpoint::BUSY_TIMEOUT;
 use crate::error::{Class, Error, Result, SqliteContext};
 use crate::filesystem::{beside, folder_of, sync_folder};
-use crate::mutant;
+use crate::open::ProgressHook;
 use crate::schema::{self, Kind};
+use crate::{in_use, mutant};
 
 /// The statements of a connection that writes. They read the file, so they can find it damaged: sqlx would
 /// then close the connection behind our back if they were among its own.
 const SETTINGS: &str = "PRAGMA synchronous = FULL; \
     PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; \
     PRAGMA temp_store = MEMORY";
+
+/// How often, and in what steps, it is looked whether another process lets go of a CoreScope database.
+const IN_USE_LOOKS: u32 = 5;
+const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks at the bytes, syncs what the last life left, and connects. Nothing of the file was read by SQLite yet.
 pub(crate) async fn connect(path: &Path, ours: bool) -> Result<SqliteConnection> {
@@ -36,8 +43,23 @@ pub(crate) async fn connect(path: &Path, ours: bool) -> Result<SqliteConnection>
         .during("open the database")
 }
 
-/// Checks what the file is, sets the connection up and migrates. Says whether the file was empty.
-pub(crate) async fn set_up(db: &mut SqliteConnection, path: &Path) -> Result<bool> {
+/// What the file was when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Empty,
+    /// Ours.
+    Ours,
+    /// CoreScope's, or one that CoreScope wrote to after us.
+    Adopted(Adopted),
+}
+
+/// Checks what the file is, sets the connection up, and migrates or adopts.
+pub(crate) async fn set_up(
+    db: &mut SqliteConnection,
+    path: &Path,
+    progress: &ProgressHook,
+) -> Result<Found> {
     check_sqlite_version(db).await?;
     sqlx::raw_sql(SETTINGS)
         .execute(&mut *db)
@@ -45,30 +67,73 @@ pub(crate) async fn set_up(db: &mut SqliteConnection, path: &Path) -> Result<boo
         .during("set the connection up")?;
     check_synchronous(db).await?;
     let kind = schema::inspect(db, path).await?;
-    let version = match kind {
+    match kind {
+        // Only for a new file: in another it would write to its first page, at each start.
         Kind::Empty => {
-            // Only for a new file: in another it would write to its first page, at each start.
             sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL")
                 .execute(&mut *db)
                 .await
                 .during("set auto_vacuum")?;
-            0
         }
-        Kind::Ours(version) => version,
-    };
-    // Only now, when the file is known to be ours: this writes to it.
+        Kind::CoreScope => refuse_in_use(path).await?,
+        Kind::Ours(_) => {}
+    }
+    // Only now, when the file is known to be ours or to become it: this writes to it.
+    switch_to_wal(db, path).await?;
+    match kind {
+        Kind::Empty => {
+            schema::migrate(db, 0).await?;
+            Ok(Found::Empty)
+        }
+        // Boxed: few files need it, and its future is large.
+        Kind::CoreScope => Box::pin(adopt::adopt(db, path, false, progress))
+            .await
+            .map(Found::Adopted),
+        Kind::Ours(version) => {
+            schema::migrate(db, version).await?;
+            if adopt::is_due(db).await? {
+                tracing::warn!(
+                    "CoreScope wrote to this file after it was ours; what it added is counted"
+                );
+                return Box::pin(adopt::adopt(db, path, true, progress))
+                    .await
+                    .map(Found::Adopted);
+            }
+            Ok(Found::Ours)
+        }
+    }
+}
+
+/// Refuses a file of CoreScope's that its programs may still write to. Our own readers look at it for a
+/// moment only, so a short wait is enough for them.
+async fn refuse_in_use(path: &Path) -> Result<()> {
+    let mut looks = 0;
+    while let Some(holder) = in_use::other_user(path)? {
+        looks += 1;
+        if looks >= IN_USE_LOOKS {
+            return Err(Error::InUse {
+                path: path.to_owned(),
+                holder,
+            });
+        }
+        tokio::time::sleep(IN_USE_PAUSE).await;
+    }
+    Ok(())
+}
+
+async fn switch_to_wal(db: &mut SqliteConnection, path: &Path) -> Result<()> {
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
-        .fetch_one(&mut *db)
+        .fetch_one(db)
         .await
         .during("switch to WAL")?;
-    if mode != "wal" {
-        return Err(Error::Foreign {
+    if mode == "wal" {
+        Ok(())
+    } else {
+        Err(Error::Foreign {
             path: path.to_owned(),
             reason: format!("its journal mode stays {mode}"),
-        });
+        })
     }
-    schema::migrate(db, version).await?;
-    Ok(kind == Kind::Empty)
 }
 
 /// Lets a connection go after `error`.

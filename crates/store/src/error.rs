@@ -46,6 +46,24 @@ pub enum Error {
         /// What was found instead.
         reason: String,
     },
+    /// The file is CoreScope's, and its shape can't be adopted.
+    #[error("{path} is a CoreScope database that can't be adopted: {reason}")]
+    Unadoptable {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way, and the cure.
+        reason: String,
+    },
+    /// The file is CoreScope's, and another process has it open.
+    #[error(
+        "the CoreScope database {path} is open in another process ({holder}): stop CoreScope's programs and other tools that use it, then it is adopted"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Who has it open.
+        holder: String,
+    },
     /// The linked SQLite is older than the one that fixed the WAL-reset race.
     #[error(
         "SQLite {found} can corrupt a WAL that two processes use; 3.51.3 or newer is needed: rebuild with libsqlite3-sys 0.37.0"
@@ -180,6 +198,8 @@ impl Error {
             Self::Locked { .. }
             | Self::Newer { .. }
             | Self::Foreign { .. }
+            | Self::Unadoptable { .. }
+            | Self::InUse { .. }
             | Self::OldSqlite { .. }
             | Self::NotSynchronous { .. }
             | Self::FileSystem { .. }

@@ -81,6 +81,11 @@ impl KnownObservers {
         self.highest = self.highest.max(idx);
     }
 
+    /// Never gives `idx` to somebody new.
+    pub(crate) fn reserve(&mut self, idx: i64) {
+        self.highest = self.highest.max(idx);
+    }
+
     pub(crate) fn get(&self, id: &str) -> Option<i64> {
         self.by_key.get(observer_key(id).as_ref()).copied()
     }

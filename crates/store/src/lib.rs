@@ -6,6 +6,7 @@
 //! The file is in WAL mode with `synchronous=FULL`. There is one writer (a lock, and a fencing token checked
 //! in every transaction), and only the writer checkpoints.
 
+mod adopt;
 mod barrier;
 mod batch;
 mod checkpoint;
@@ -13,6 +14,8 @@ mod connect;
 mod error;
 mod fence;
 mod filesystem;
+mod in_use;
+mod job;
 mod known;
 mod life;
 mod lock;
@@ -32,6 +35,7 @@ mod time;
 mod transaction;
 mod writer;
 
+pub use adopt::{Adopted, AdoptionProgress, AdoptionStep};
 pub use checkpoint::{Checkpoint, CheckpointMode};
 pub use error::{Class, Error, Result};
 pub use filesystem::free_and_total_bytes;
@@ -39,7 +43,7 @@ pub use life::PreviousEnd;
 pub use lock::WriterLock;
 pub use maintenance::Maintenance;
 pub use mutant::is_active as mutant_is_active;
-pub use open::{Opened, StoreOptions};
+pub use open::{Opened, ProgressHook, StoreOptions};
 pub use reader::{
     NodeCounts, NodeFilter, NodeRow, ObservationRow, ObserverRow, Reader, RoleCounts, Stats,
 };

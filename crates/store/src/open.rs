@@ -1,14 +1,17 @@
 //! Opening the file for writing: lock, checks, migration, barrier, and what the writer must know of the file.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
 
+use crate::adopt::{self, Adopted, AdoptionProgress};
 use crate::barrier;
 use crate::batch::BatchState;
 use crate::checkpoint::Checkpoint;
-use crate::connect::{connect, let_go, set_up};
+use crate::connect::{Found, connect, let_go, set_up};
 use crate::error::{Class, Result, SqliteContext};
 use crate::fence::Fence;
 use crate::filesystem::{Ballast, check_kind, folder_of, prepare_folder};
@@ -35,6 +38,35 @@ pub struct StoreOptions {
     pub max_observers: usize,
     /// How long the first checkpoint is tried when the last life ended in an I/O error, and it must complete.
     pub settle_wait: Duration,
+    /// Who is told how far the adoption of a CoreScope database is.
+    pub progress: ProgressHook,
+}
+
+/// Somebody to tell how far an adoption is. It is called between transactions and must not block.
+#[derive(Clone, Default)]
+pub struct ProgressHook(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&AdoptionProgress) + Send + Sync;
+
+impl ProgressHook {
+    /// Tells `listener`.
+    pub fn new(listener: impl Fn(&AdoptionProgress) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    pub(crate) fn tell(&self, progress: &AdoptionProgress) {
+        if let Some(listener) = &self.0 {
+            listener(progress);
+        }
+    }
+}
+
+impl fmt::Debug for ProgressHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProgressHook")
+            .field(&self.0.is_some())
+            .finish()
+    }
 }
 
 impl StoreOptions {
@@ -47,6 +79,7 @@ impl StoreOptions {
             ballast_bytes: 64 << 20,
             max_observers: 10_000,
             settle_wait: Duration::from_secs(10),
+            progress: ProgressHook::default(),
         }
     }
 }
@@ -62,6 +95,13 @@ pub struct Opened {
     pub checkpoint: Checkpoint,
     /// The file's identity.
     pub db_uuid: String,
+    /// What was adopted, if the file was CoreScope's or CoreScope wrote to it since.
+    pub adopted: Option<Adopted>,
+    /// Whether the file was CoreScope's once, at this start or before.
+    pub is_adopted: bool,
+    /// Whether pages can be given back to the file system. A file that was not made by us usually can't; its
+    /// free pages are used again all the same.
+    pub gives_pages_back: bool,
 }
 
 impl Store {
@@ -129,18 +169,19 @@ impl Prepared {
         let path = &options.path;
         let known_instance = read_instance(path);
         let ours = known_instance.is_some();
-        let instance = match known_instance {
-            Some(instance) => instance,
-            None => write_instance(path)?,
-        };
         let mut set_aside = quarantine::set_orphan_aside(path)?;
-        let (db, ready) = match open_checked(options, ours).await {
+        let (db, ready) = match Box::pin(open_checked(options, ours)).await {
             Err(error) if error.class() == Class::Corrupt => {
                 tracing::error!(error = %error, path = %path.display(), "The database is damaged");
                 set_aside = Some(quarantine::set_aside(path)?);
-                open_checked(options, true).await?
+                Box::pin(open_checked(options, true)).await?
             }
             other => other?,
+        };
+        // Only where a file is ours: its being there means that bytes that are no database are a damaged one.
+        let instance = match known_instance {
+            Some(instance) => instance,
+            None => write_instance(path)?,
         };
         Life::begin(path)?;
         let Ready {
@@ -148,12 +189,18 @@ impl Prepared {
             checkpoint,
             state,
             db_uuid,
+            adopted,
+            is_adopted,
+            gives_pages_back,
         } = ready;
         let opened = Opened {
             previous_end,
             set_aside,
             checkpoint,
             db_uuid,
+            adopted,
+            is_adopted,
+            gives_pages_back,
         };
         Ok(Self {
             db,
@@ -170,7 +217,13 @@ struct Ready {
     checkpoint: Checkpoint,
     state: BatchState,
     db_uuid: String,
+    adopted: Option<Adopted>,
+    is_adopted: bool,
+    gives_pages_back: bool,
 }
+
+/// What `PRAGMA auto_vacuum` says of a file whose free pages can be given back.
+const INCREMENTAL: i64 = 2;
 
 async fn open_checked(options: &StoreOptions, ours: bool) -> Result<(SqliteConnection, Ready)> {
     let mut db = connect(&options.path, ours).await?;
@@ -186,16 +239,24 @@ async fn open_checked(options: &StoreOptions, ours: bool) -> Result<(SqliteConne
 
 async fn make_ready(db: &mut SqliteConnection, options: &StoreOptions) -> Result<Ready> {
     let path = &options.path;
-    let was_empty = set_up(db, path).await?;
-    let previous_end = if was_empty {
-        PreviousEnd::New
-    } else {
-        Life::read(path)
+    let marked_end = Life::read(path);
+    let found = set_up(db, path, &options.progress).await?;
+    let previous_end = match found {
+        Found::Empty => PreviousEnd::New,
+        _ => marked_end,
     };
+    let adopted = match found {
+        Found::Adopted(adopted) => Some(adopted),
+        Found::Empty | Found::Ours => None,
+    };
+    let auto_vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut *db)
+        .await
+        .during("read auto_vacuum")?;
     let (fence, checkpoint) = barrier::pass(db, path, previous_end, options.settle_wait).await?;
     let state = load_state(db, fence, options.max_observers).await?;
     let db_uuid = sqlx::query_scalar("SELECT db_uuid FROM store_state")
-        .fetch_one(db)
+        .fetch_one(&mut *db)
         .await
         .during("read the identity")?;
     Ok(Ready {
@@ -203,6 +264,9 @@ async fn make_ready(db: &mut SqliteConnection, options: &StoreOptions) -> Result
         checkpoint,
         state,
         db_uuid,
+        adopted,
+        is_adopted: adopt::was_adopted(db).await?,
+        gives_pages_back: auto_vacuum == INCREMENTAL,
     })
 }
 
@@ -218,7 +282,11 @@ async fn load_state(
         .await
         .during(action)?;
     for (idx, id) in rows {
-        observers.insert(&id, idx);
+        // Of rows whose ids differ in case only, which older files have, the first one goes on.
+        if observers.get(&id).is_none() {
+            observers.insert(&id, idx);
+        }
+        observers.reserve(idx);
     }
     // Not max(id) alone: an id that was given out and deleted must not come again.
     let (last_transmission, last_observation): (i64, i64) = sqlx::query_as(

@@ -185,7 +185,8 @@ async fn delete_chunk(store: &mut Store, before: &str) -> Result<Deleted> {
     let action = "delete old packets";
     let db = &mut store.db;
     let oldest: Vec<(i64, String, i64)> = sqlx::query_as(
-        "SELECT id, hash, observation_count FROM transmissions WHERE first_seen < ? \
+        // Adopted files may have packets without a hash.
+        "SELECT id, coalesce(hash, ''), observation_count FROM transmissions WHERE first_seen < ? \
          ORDER BY first_seen LIMIT ?",
     )
     .bind(before)

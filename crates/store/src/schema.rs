@@ -5,22 +5,28 @@ use std::path::Path;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::adopt;
 use crate::error::{Error, Result, SqliteContext};
 
 /// `PRAGMA application_id` of our files: "MCOP".
 pub(crate) const APPLICATION_ID: i64 = 0x4D43_4F50;
 
 /// The newest schema version this program knows, kept in `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// The step that makes each version out of the one before.
-const STEPS: [(i64, &str); 1] = [(1, include_str!("schema/v1.sql"))];
+const STEPS: [(i64, &str); 2] = [
+    (1, include_str!("schema/v1.sql")),
+    (2, include_str!("schema/v2.sql")),
+];
 
 /// What kind of file stands at the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Nothing in it yet.
     Empty,
+    /// CoreScope's, or one whose adoption isn't finished.
+    CoreScope,
     /// Ours, at this version.
     Ours(i64),
 }
@@ -52,21 +58,31 @@ pub(crate) async fn inspect(db: &mut SqliteConnection, path: &Path) -> Result<Ki
         }),
         (APPLICATION_ID, version) => Ok(Kind::Ours(version)),
         (0, 0) if tables.is_empty() => Ok(Kind::Empty),
-        _ if tables.iter().any(|t| t == "transmissions")
-            && tables.iter().any(|t| t == "_migrations") =>
-        {
-            Err(Error::Foreign {
-                path: path.to_owned(),
-                reason: "it is a CoreScope database, which this version can't adopt".to_owned(),
-            })
+        (0, 0) if adopt::is_core_scope(&tables) => {
+            // Boxed, as few files need it.
+            Box::pin(adopt::check_usable(db, path)).await?;
+            Ok(Kind::CoreScope)
         }
         _ => Err(Error::Foreign {
             path: path.to_owned(),
             reason: format!(
-                "an SQLite file with application_id {application_id} and {} tables",
-                tables.len()
+                "an SQLite file of another program: application_id {application_id}, user_version {version}, {}",
+                some_of(&tables)
             ),
         }),
+    }
+}
+
+/// The first few names, for people.
+fn some_of(tables: &[String]) -> String {
+    const SHOWN: usize = 5;
+    if tables.is_empty() {
+        return "no tables".to_owned();
+    }
+    let names = tables[..tables.len().min(SHOWN)].join(", ");
+    match tables.len().saturating_sub(SHOWN) {
+        0 => format!("tables {names}"),
+        more => format!("tables {names} and {more} more"),
     }
 }
 
@@ -89,7 +105,7 @@ pub(crate) async fn migrate(db: &mut SqliteConnection, from: i64) -> Result<()> 
             .await
             .during("mark the schema version")?;
         step.commit().await.during("commit a migration")?;
-        tracing::info!(version, "The schema was migrated");
+        tracing::debug!(version, "The schema was migrated");
     }
     Ok(())
 }

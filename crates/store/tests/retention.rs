@@ -358,3 +358,45 @@ async fn no_more_dead_letters_are_kept_than_fit() {
     );
     store.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_can_not_shrink_is_held_at_its_cap_by_what_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    meshcore_testkit::CoreScopeOptions {
+        transmissions: 8_000,
+        observations_each: 2,
+        ..meshcore_testkit::CoreScopeOptions::default()
+    }
+    .build(&dir.path().join("mesh.db"))
+    .await;
+    let (mut store, opened) = open(dir.path()).await;
+    assert!(!opened.gives_pages_back);
+    let mut db = look(dir.path()).await;
+    let used = "SELECT (page_count - freelist_count) * page_size \
+                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    let before = one_i64(&mut db, used).await;
+    let pages = one_i64(&mut db, "PRAGMA page_count").await;
+    write(&mut store, &[heard(100_000, "a", "", 0)]).await;
+    let retention = Retention {
+        max_bytes: Some((before / 2).unsigned_abs()),
+        ..keep_everything()
+    };
+    let mut running = keep(retention, store);
+    let until = Instant::now() + Duration::from_secs(30);
+    while one_i64(&mut db, used).await > before / 2 {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It stops there: the free pages, which stay in the file, don't count.
+    let left = one_i64(&mut db, "SELECT count(*) FROM transmissions").await;
+    assert!(left > 2_000, "{left}");
+    for n in 100_001..100_020 {
+        running.send_record(heard(n, "a", "", 0), n).await;
+        running.tokens(1).await;
+    }
+    let newest = "SELECT count(*) FROM transmissions WHERE time(first_seen) >= 0 AND id > 8_000";
+    assert!(one_i64(&mut db, newest).await >= 19, "new packets stay");
+    assert!(one_i64(&mut db, "PRAGMA page_count").await < pages + 100);
+    running.stopped().await.close().await.unwrap();
+    totals_are_right(&mut db).await;
+}

@@ -1,6 +1,7 @@
 //! Records and files for the store's tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod dump;
 pub(crate) mod running;
 
 use std::path::Path;

@@ -1,0 +1,128 @@
+//! Indexes that are missing. Each is built in one piece: SQLite can't do it otherwise.
+
+use sqlx::AssertSqlSafe;
+
+use super::reference::{Index, Shape};
+use super::{Adoption, AdoptionStep, Tallies};
+use crate::error::{Class, Error, Result, SqliteContext};
+use crate::job::Job;
+use crate::transaction;
+
+/// Repeats of packet, observer and path. Rows without an observer never count as repeats of each other.
+const REPEATED_OBSERVATIONS: &str = "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n \
+     FROM observations WHERE observer_idx IS NOT NULL \
+     GROUP BY transmission_id, observer_idx, coalesce(path_json, '') HAVING count(*) > 1)";
+
+impl Adoption<'_> {
+    pub(super) async fn build_indexes(&mut self, job: &mut Job<Tallies>) -> Result<()> {
+        let ours = Shape::of_ours().await?;
+        let theirs = Shape::of(self.db).await?;
+        let missing = theirs.missing_indexes(&ours);
+        let total = i64::try_from(missing.len()).unwrap_or(0);
+        for (done, index) in (0..).zip(missing) {
+            self.tell(AdoptionStep::Indexes, done, total);
+            transaction::begin(self.db).await?;
+            let built = self.build(index, &theirs, job).await;
+            self.commit(built).await?;
+        }
+        job.go_on_to(AdoptionStep::Transmissions.name());
+        job.save(self.db).await
+    }
+
+    async fn build(&mut self, index: &Index, theirs: &Shape, job: &mut Job<Tallies>) -> Result<()> {
+        let name = free_name(index, theirs);
+        let built = self
+            .create(&index.creation(&name, index.unique, index.filter.as_deref()))
+            .await;
+        match built {
+            // The statement is taken back by itself, and the transaction goes on.
+            Err(error) if index.unique && error.class() == Class::Row => {
+                self.build_with_repeats(index, &name, job, error).await
+            }
+            other => other,
+        }
+    }
+
+    /// Rows stand against a unique index. They are kept; the rest depends on what the index is for.
+    async fn build_with_repeats(
+        &mut self,
+        index: &Index,
+        name: &str,
+        job: &mut Job<Tallies>,
+        error: Error,
+    ) -> Result<()> {
+        match (
+            index.table.as_str(),
+            index.terms.first().map(String::as_str),
+        ) {
+            ("observations", _) => {
+                let (repeated, last): (i64, i64) = (
+                    self.count(REPEATED_OBSERVATIONS).await?,
+                    self.count("SELECT coalesce(max(id), 0) FROM observations")
+                        .await?,
+                );
+                tracing::warn!(
+                    repeated,
+                    "Observations share packet, observer and path with earlier ones; all are kept, and only those that come from here on are checked against each other"
+                );
+                job.tallies.repeated_observations = repeated;
+                job.save(self.db).await?;
+                self.create(&index.creation(name, true, Some(&format!("id > {last}"))))
+                    .await?;
+                // The unique one finds only new rows; this finds those of a packet.
+                self.create(
+                    "CREATE INDEX IF NOT EXISTS idx_observations_transmission \
+                     ON observations(transmission_id)",
+                )
+                .await
+            }
+            // The writer looks packets up before it adds them, so repeats of old ones do no harm.
+            ("transmissions", Some("hash")) => {
+                tracing::warn!("Packets share their hash with others; all are kept");
+                self.create(&index.creation(name, false, None)).await
+            }
+            (table, _) => Err(Error::Unadoptable {
+                path: self.path.to_owned(),
+                reason: format!(
+                    "rows of its table `{table}` share what must be unique ({}, {error}): remove the surplus rows, or copy the database with `meshcore import`",
+                    index.terms.join(", ")
+                ),
+            }),
+        }
+    }
+
+    async fn create(&mut self, sql: &str) -> Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut *self.db)
+            .await
+            .during("build an index")?;
+        Ok(())
+    }
+
+    async fn count(&mut self, sql: &'static str) -> Result<i64> {
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut *self.db)
+            .await
+            .during("count repeated rows")
+    }
+}
+
+/// The index's own name; another one if that is taken, or belongs to a constraint.
+fn free_name(index: &Index, theirs: &Shape) -> String {
+    let is_taken = |name: &str| {
+        theirs
+            .indexes
+            .iter()
+            .any(|i| i.name.eq_ignore_ascii_case(name))
+    };
+    let plain = if index.sql.is_some() {
+        index.name.clone()
+    } else {
+        format!("idx_{}_{}", index.table, index.terms.join("_"))
+    };
+    if is_taken(&plain) {
+        format!("{plain}_store")
+    } else {
+        plain
+    }
+}

@@ -1,0 +1,299 @@
+//! Adoption is interrupted: by kills at any point, by a stop, by CoreScope itself. It goes on and ends the same.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers below are part of the tests"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::dump::{Dump, assert_all_kept, assert_counts_are_right, dump, query};
+use common::{look, one_i64, open, options};
+use meshcore_store::{Error, Store};
+use meshcore_testkit::CoreScopeOptions;
+
+/// What the child process of a test does, and on which folder.
+const ROLE: &str = "ADOPT_TEST_ROLE";
+const FOLDER: &str = "ADOPT_TEST_FOLDER";
+
+/// Not a test by itself: what the other tests start as a process of its own.
+#[tokio::test]
+async fn child() {
+    let (Ok(role), Ok(folder)) = (std::env::var(ROLE), std::env::var(FOLDER)) else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    match role.as_str() {
+        "adopt" => open(folder).await.0.close().await.unwrap(),
+        "hold" => {
+            let mut db = look(folder).await;
+            one_i64(&mut db, "SELECT count(*) FROM observations").await;
+            std::fs::write(folder.join("held"), "").unwrap();
+            std::future::pending::<()>().await;
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+fn start(role: &str, folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(ROLE, role)
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// A file with something to do in each step.
+fn large(transmissions: u32) -> CoreScopeOptions {
+    CoreScopeOptions {
+        transmissions,
+        observers: 40,
+        missing: vec![
+            "from_pubkey_v1",
+            "channel_hash_v1",
+            "obs_observer_ts_idx_v1",
+        ],
+        observer_by_name: true,
+        ..CoreScopeOptions::default()
+    }
+}
+
+async fn contents(folder: &Path) -> Dump {
+    let mut db = look(folder).await;
+    dump(&mut db).await
+}
+
+/// Numbers that differ from run to run; what is checked must hold for all of them.
+fn random() -> u64 {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .subsec_nanos();
+    u64::from(nanos).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33
+}
+
+#[tokio::test]
+async fn killed_at_any_point_it_goes_on_and_ends_the_same() {
+    let kills: usize = std::env::var("ADOPT_KILLS").map_or(20, |text| text.parse().unwrap());
+    let source = tempfile::tempdir().unwrap();
+    large(20_000).build(&source.path().join("mesh.db")).await;
+    let before = contents(source.path()).await;
+
+    let whole = tempfile::tempdir().unwrap();
+    std::fs::copy(source.path().join("mesh.db"), whole.path().join("mesh.db")).unwrap();
+    let started = Instant::now();
+    assert!(start("adopt", whole.path()).wait().unwrap().success());
+    let took = started.elapsed();
+    let wanted = contents(whole.path()).await;
+    assert_all_kept(&before, &wanted);
+
+    let (mut done, mut rounds, mut in_steps) = (0, 0, std::collections::BTreeSet::new());
+    while done < kills {
+        rounds += 1;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(source.path().join("mesh.db"), dir.path().join("mesh.db")).unwrap();
+        loop {
+            let mut adopting = start("adopt", dir.path());
+            // Several kills fit into one adoption.
+            let delay = took * u32::try_from(random() % 1_000).unwrap() / 2_500;
+            tokio::time::sleep(delay).await;
+            if adopting
+                .try_wait()
+                .unwrap()
+                .is_some_and(|status| status.success())
+            {
+                break;
+            }
+            adopting.kill().unwrap();
+            adopting.wait().unwrap();
+            done += 1;
+            if done >= kills {
+                assert!(start("adopt", dir.path()).wait().unwrap().success());
+                break;
+            }
+            in_steps.insert(step_of(dir.path()).await);
+        }
+        let found = contents(dir.path()).await;
+        assert!(found == wanted, "after {done} kills the file differs");
+        let mut db = look(dir.path()).await;
+        assert_counts_are_right(&mut db).await;
+    }
+    println!(
+        "{done} kills in {rounds} adoptions of {took:?} each, found in the steps {in_steps:?}"
+    );
+    assert!(in_steps.len() > 1, "all kills were in {in_steps:?}");
+}
+
+/// The step that an interrupted adoption is in. The copy is looked at: looking must not change the file.
+async fn step_of(folder: &Path) -> String {
+    let copy = tempfile::tempdir().unwrap();
+    for part in ["mesh.db", "mesh.db-wal"] {
+        if folder.join(part).exists() {
+            std::fs::copy(folder.join(part), copy.path().join(part)).unwrap();
+        }
+    }
+    let mut db = look(copy.path()).await;
+    let is_there = "SELECT count(*) FROM sqlite_schema WHERE name = 'store_jobs'";
+    if one_i64(&mut db, is_there).await == 0 {
+        return "nothing".to_owned();
+    }
+    let application_id = one_i64(&mut db, "PRAGMA application_id").await;
+    let row = query(
+        &mut db,
+        "SELECT step, finished_at FROM store_jobs WHERE name = 'adoption'",
+    )
+    .await;
+    assert_eq!(
+        application_id == 0,
+        row[0][1].is_empty(),
+        "it is ours when it is finished, and not before"
+    );
+    row[0][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_at_any_point_it_stops_at_once_and_goes_on_later() {
+    let source = tempfile::tempdir().unwrap();
+    large(4_000).build(&source.path().join("mesh.db")).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(source.path().join("mesh.db"), dir.path().join("mesh.db")).unwrap();
+    let mut stops = 0;
+    for millis in [1, 2, 4, 8, 16, 30, 60, 90, 120, 150] {
+        let opening = Store::open(options(dir.path()));
+        match tokio::time::timeout(Duration::from_millis(millis), opening).await {
+            Err(_) => stops += 1,
+            Ok(opened) => {
+                opened.unwrap().0.close().await.unwrap();
+                break;
+            }
+        }
+        // The statement at work ends too: nobody holds the file soon after.
+        let mut db = look(dir.path()).await;
+        let asked = Instant::now();
+        sqlx::raw_sql("PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE; ROLLBACK")
+            .execute(&mut db)
+            .await
+            .unwrap();
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+    assert!(stops > 2, "{stops}");
+    open(dir.path()).await.0.close().await.unwrap();
+    let mut db = look(dir.path()).await;
+    assert_all_kept(&contents(source.path()).await, &dump(&mut db).await);
+    assert_counts_are_right(&mut db).await;
+}
+
+async fn has_counted(folder: &Path) -> bool {
+    let mut db = look(folder).await;
+    let is_there = "SELECT count(*) FROM sqlite_schema WHERE name = 'observation_counts_hourly'";
+    one_i64(&mut db, is_there).await > 0
+        && one_i64(&mut db, "SELECT count(*) FROM observation_counts_hourly").await > 0
+}
+
+#[tokio::test]
+async fn a_file_that_changed_meanwhile_is_counted_from_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    large(20_000).build(&dir.path().join("mesh.db")).await;
+    let mut adopting = start("adopt", dir.path());
+    // It has counted something, and not all.
+    let until = Instant::now() + Duration::from_mins(1);
+    while !has_counted(dir.path()).await {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    adopting.kill().unwrap();
+    adopting.wait().unwrap();
+    let mut db = look(dir.path()).await;
+    assert_eq!(
+        one_i64(&mut db, "PRAGMA application_id").await,
+        0,
+        "it was too fast for this test"
+    );
+    sqlx::raw_sql(
+        "DELETE FROM observations WHERE id % 100 = 7; DELETE FROM transmissions WHERE id NOT IN \
+         (SELECT transmission_id FROM observations)",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
+    open(dir.path()).await.0.close().await.unwrap();
+    assert_counts_are_right(&mut db).await;
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_has_open_is_waited_for_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    CoreScopeOptions::default()
+        .build(&dir.path().join("mesh.db"))
+        .await;
+    let mut holder = start("hold", dir.path());
+    let until = Instant::now() + Duration::from_mins(1);
+    while !dir.path().join("held").exists() {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let refused = Store::open(options(dir.path())).await.unwrap_err();
+    assert!(matches!(refused, Error::InUse { .. }), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains(&format!("process {}", holder.id())),
+        "{refused}"
+    );
+    let mut db = look(dir.path()).await;
+    assert_eq!(
+        one_i64(
+            &mut db,
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'store_jobs'"
+        )
+        .await,
+        0
+    );
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let (store, opened) = open(dir.path()).await;
+    assert!(opened.adopted.is_some());
+    store.close().await.unwrap();
+}
+
+/// The figure of docs/adoption.md; a million takes `ADOPT_TRANSMISSIONS=100000`.
+#[tokio::test]
+async fn adoption_is_linear_and_its_speed_is_known() {
+    let transmissions =
+        std::env::var("ADOPT_TRANSMISSIONS").map_or(10_000, |text| text.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let built = CoreScopeOptions {
+        transmissions,
+        observers: 80,
+        nodes: 1_000,
+        ..CoreScopeOptions::default()
+    };
+    built.build(&dir.path().join("mesh.db")).await;
+    let bytes = std::fs::metadata(dir.path().join("mesh.db")).unwrap().len();
+    let started = Instant::now();
+    let (store, opened) = open(dir.path()).await;
+    let took = started.elapsed();
+    store.close().await.unwrap();
+    let adopted = opened.adopted.unwrap();
+    let after = std::fs::metadata(dir.path().join("mesh.db")).unwrap().len();
+    println!(
+        "{} observations of {} packets adopted in {took:?}; {} MiB became {} MiB",
+        adopted.observations,
+        adopted.transmissions,
+        bytes >> 20,
+        after >> 20
+    );
+    assert!(adopted.observations >= i64::from(transmissions) * 9);
+    assert!(took < Duration::from_mins(1), "{took:?}");
+}
