@@ -11,7 +11,8 @@ use meshcore_lifecycle::{
     StepError, StepNote, exit_code, report_path,
 };
 use meshcore_store::{
-    CheckpointMode, Class, Error as StoreError, Maintenance, Store, StoreOptions, Writer,
+    CheckpointMode, Class, Error as StoreError, Maintenance, Opened, ProgressHook, Store,
+    StoreOptions, Writer,
 };
 use meshcore_telemetry::{AdminServer, Health, LastShutdown, router};
 use tokio::sync::{mpsc, oneshot};
@@ -106,7 +107,7 @@ pub async fn run(
     let admin = AdminServer::start(config.health_address, router(health).merge(routes)).await?;
     tracing::info!(address = %admin.address, db = %config.db_path.display(), "Health and metrics are served");
 
-    let store = tokio::select! {
+    let (store, opened) = tokio::select! {
         store = open(&config, &readiness, &metrics) => store.map_err(StartError::Store)?,
         signal = signals.first() => return Ok(shutdown.run(Cause::Signal(signal)).await),
     };
@@ -114,6 +115,7 @@ pub async fn run(
         config,
         store,
         Pieces {
+            is_adopted: opened.is_adopted,
             metrics,
             readiness,
             queue,
@@ -130,6 +132,8 @@ type Sources = Arc<Mutex<Vec<SourceHandle>>>;
 
 /// What the running program is put together from.
 struct Pieces {
+    /// Whether the database was CoreScope's once.
+    is_adopted: bool,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     queue: mpsc::Sender<(meshcore_store::Record, Token)>,
@@ -154,13 +158,18 @@ fn source_states(sources: Sources) -> Router {
     Router::new().route("/sources", get(states))
 }
 
-/// Opens the database; while another process holds it, waits and says so.
+/// Opens the database; while another process holds it, or it is being adopted, waits and says so.
 async fn open(
     config: &Config,
     readiness: &Readiness,
     metrics: &Metrics,
-) -> Result<Store, StoreError> {
+) -> Result<(Store, Opened), StoreError> {
+    let progress = {
+        let readiness = readiness.clone();
+        ProgressHook::new(move |progress| readiness.set_starting(progress.to_string()))
+    };
     let options = StoreOptions {
+        progress,
         allow_unsupported_filesystem: config.store.allow_unsupported_filesystem,
         ballast_bytes: config.store.ballast_bytes,
         max_observers: usize::try_from(config.observers.max).unwrap_or(usize::MAX),
@@ -178,16 +187,19 @@ async fn open(
                     db_uuid = opened.db_uuid,
                     "The database is open"
                 );
-                if let Some(path) = opened.set_aside {
+                if let Some(path) = &opened.set_aside {
                     metrics.databases_set_aside.inc();
                     tracing::error!(set_aside = %path.display(), "The database was damaged; it was set aside and a new one begun");
                 }
-                return Ok(store);
+                if !opened.gives_pages_back {
+                    tracing::warn!(
+                        path = %config.db_path.display(),
+                        "This file can't give pages back to the disk: what retention deletes is used again, but the file never shrinks. To change that, stop this program and run `meshcore doctor --vacuum`"
+                    );
+                }
+                return Ok((store, opened));
             }
-            // Both end by themselves, one day: another process stops, or somebody makes room.
-            Err(error)
-                if matches!(error, StoreError::Locked { .. }) || error.class() == Class::Full =>
-            {
+            Err(error) if ends_by_itself(&error) => {
                 readiness.set_starting(error.to_string());
                 if !said {
                     tracing::warn!(%error, "Waiting for the database");
@@ -198,6 +210,12 @@ async fn open(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether waiting is the cure: another process stops one day, or somebody makes room.
+fn ends_by_itself(error: &StoreError) -> bool {
+    matches!(error, StoreError::Locked { .. } | StoreError::InUse { .. })
+        || error.class() == Class::Full
 }
 
 /// The program while it runs.
@@ -215,6 +233,7 @@ struct Running {
 impl Running {
     async fn start(config: Config, mut store: Store, pieces: Pieces) -> Result<Self, StartError> {
         let Pieces {
+            is_adopted,
             metrics,
             readiness,
             queue,
@@ -235,7 +254,7 @@ impl Running {
             subscriptions: Remembered::beside(&config.db_path),
             farewells: farewells.clone(),
         });
-        let maintenance = Maintenance::new(retention(&config));
+        let maintenance = Maintenance::new(retention(&config, is_adopted));
         let acknowledger = Acknowledger::new(metrics, readiness.clone());
         let writer = Writer::new(
             store,
@@ -368,14 +387,26 @@ async fn checkpoint(store: &mut Store, deadline: Deadline) -> Result<StepNote, S
         .detail("checkpointedPages", done.checkpointed_pages))
 }
 
-fn retention(config: &Config) -> meshcore_store::Retention {
+/// How long things are kept. CoreScope keeps packets and receptions of phones for ever unless told otherwise,
+/// so in a file that was adopted our defaults don't delete them: only what somebody chose does.
+fn retention(config: &Config, is_adopted: bool) -> meshcore_store::Retention {
     let kept = &config.retention;
+    let unless_adopted =
+        |age: Option<Duration>, by_default: bool| age.filter(|_| !(is_adopted && by_default));
+    if is_adopted && kept.packets_by_default {
+        tracing::warn!(
+            "This database was CoreScope's: its packets are kept for ever, as there, until retention.packetDays says otherwise; the size cap still applies"
+        );
+    }
     meshcore_store::Retention {
-        packets: kept.packets,
+        packets: unless_adopted(kept.packets, kept.packets_by_default),
         nodes: kept.nodes,
         observers: kept.observers,
         metrics: kept.metrics,
-        client_receptions: kept.client_receptions,
+        client_receptions: unless_adopted(
+            kept.client_receptions,
+            kept.client_receptions_by_default,
+        ),
         neighbor_edges: kept.neighbor_edges,
         max_bytes: match config.store.size_cap {
             SizeCap::Auto => None,

@@ -35,6 +35,12 @@ pub struct Retention {
     /// Neighbour edges not seen: 5 days.
     #[serde(serialize_with = "as_seconds_option")]
     pub neighbor_edges: Option<Duration>,
+    /// Whether `packets` is our default and nobody's choice.
+    #[serde(skip)]
+    pub packets_by_default: bool,
+    /// Whether `client_receptions` is our default and nobody's choice.
+    #[serde(skip)]
+    pub client_receptions_by_default: bool,
 }
 
 impl Retention {
@@ -59,6 +65,8 @@ impl Retention {
                 .map(|d| Duration::from_secs(d * DAY))
         };
         Self {
+            packets_by_default: packet_days.is_none(),
+            client_receptions_by_default: client_rx_days.is_none(),
             packets: days("retention.packetDays", packet_days, 90),
             nodes: days("retention.nodeDays", node_days, 365),
             observers: days("retention.observerDays", observer_days, 365),

@@ -1,0 +1,115 @@
+//! The program on a CoreScope database: it waits for CoreScope's programs, adopts, says how far it is, and can
+//! be stopped at any time.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers below are part of the tests"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::SOON;
+use meshcore_testkit::{CoreScopeOptions, Program, free_port, http_get, wait_until};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+fn start(folder: &Path, health: u16) -> Program {
+    let config = folder.join("config.json");
+    // A broker that is not there: the database must not wait for it.
+    let text = r#"{"mqttSources":[{"name":"a","broker":"mqtt://127.0.0.1:9"}],"store":{"ballastBytes":0}}"#;
+    std::fs::write(&config, text).unwrap();
+    Program::start(
+        Path::new(env!("CARGO_BIN_EXE_meshcore-ingestor")),
+        &[],
+        &[
+            ("MESHCORE_CONFIG", config.into_os_string()),
+            ("DB_PATH", folder.join("mesh.db").into_os_string()),
+            (
+                "MESHCORE_INGESTOR_ADDRESS",
+                format!("127.0.0.1:{health}").into(),
+            ),
+        ],
+        &folder.join("ingestor.log"),
+    )
+    .unwrap()
+}
+
+/// What readiness says when it has `part` in it.
+fn wait_for_readiness(health: u16, part: &str) -> String {
+    let url = format!("http://127.0.0.1:{health}/health/ready");
+    let mut last = String::new();
+    wait_until(part, SOON, || {
+        last = http_get(&url).map_or(String::new(), |(_, body)| body);
+        last.contains(part).then(|| last.clone())
+    })
+    .unwrap_or_else(|error| panic!("{error}: {last}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_scope_is_waited_for_and_its_database_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mesh.db");
+    CoreScopeOptions::default().build(&path).await;
+    let mut core_scope = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM observations")
+        .fetch_one(&mut core_scope)
+        .await
+        .unwrap();
+    let health = free_port();
+    let mut program = start(folder.path(), health);
+    let waiting = wait_for_readiness(health, "is open in another process");
+    assert!(
+        waiting.contains(&format!("process {}", std::process::id())),
+        "{waiting}"
+    );
+    core_scope.close().await.unwrap();
+    wait_for_readiness(health, r#""status":"ready""#);
+    let log = program.log();
+    assert!(log.contains("meshcore doctor --vacuum"), "{log}");
+    // The packets are older than our default retention. Nobody asked for it, so they stay.
+    assert!(log.contains("kept for ever"), "{log}");
+    program.terminate().unwrap();
+    assert_eq!(program.wait(SOON).unwrap().code(), Some(0));
+    let mut db = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    let kept: i64 = sqlx::query_scalar("SELECT observations FROM store_state")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    assert_eq!(kept, rows);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_an_adoption_at_once_and_the_next_start_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mesh.db");
+    let options = CoreScopeOptions {
+        transmissions: 50_000,
+        missing: vec!["obs_observer_ts_idx_v1", "from_pubkey_v1"],
+        observer_by_name: true,
+        ..CoreScopeOptions::default()
+    };
+    options.build(&path).await;
+    let health = free_port();
+    let mut program = start(folder.path(), health);
+    let said = wait_for_readiness(health, "adopting the CoreScope database");
+    assert!(said.contains("starting"), "{said}");
+    program.terminate().unwrap();
+    let status = program.wait(Duration::from_secs(2)).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", program.log());
+    let mut program = start(folder.path(), health);
+    wait_for_readiness(health, r#""status":"ready""#);
+    assert!(program.log().contains("The database is adopted"));
+    program.terminate().unwrap();
+    assert_eq!(program.wait(SOON).unwrap().code(), Some(0));
+}
