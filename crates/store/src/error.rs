@@ -174,6 +174,11 @@ impl Error {
         error.code()?.parse().ok()
     }
 
+    /// Whether a reader ended the query because it took too long.
+    pub fn took_too_long(&self) -> bool {
+        self.sqlite_code() == Some(libsqlite3_sys::SQLITE_INTERRUPT)
+    }
+
     /// This failure, or [`Error::NoRoom`] if it is one of those that SQLite calls something else and the disk
     /// of the database at `db` has hardly any room left.
     pub(crate) fn or_no_room(self, db: &Path) -> Self {

@@ -9,6 +9,7 @@ mod packets;
 #[cfg(test)]
 mod plans;
 mod stats;
+mod time_limit;
 
 pub use nodes::{NodeCounts, NodeFilter, NodeRow, RoleCounts};
 pub use observations::ObservationRow;
@@ -18,8 +19,12 @@ pub use stats::Stats;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection};
+
+use self::columns::Columns;
+use self::time_limit::TimeLimit;
 
 use crate::error::{Error, Result, SqliteContext};
 use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
@@ -33,6 +38,9 @@ const ROW_BUFFER: usize = 1024;
 pub struct Reader {
     db: SqliteConnection,
     db_uuid: String,
+    time_limit: TimeLimit,
+    /// Whether the last query was not seen through to its end, and may still be running.
+    cut_off: bool,
 }
 
 impl Reader {
@@ -84,7 +92,13 @@ impl Reader {
             .await
             .during("read which database this is")?
             .ok_or_else(not_made)?;
-        Ok(Self { db, db_uuid })
+        let time_limit = TimeLimit::watch(&mut db).await?;
+        Ok(Self {
+            db,
+            db_uuid,
+            time_limit,
+            cut_off: false,
+        })
     }
 
     /// The random name of this database. A file that takes its place has another one.
@@ -95,10 +109,42 @@ impl Reader {
     /// A number that changes when another connection has committed to the file. Only numbers from the same
     /// connection can be compared.
     pub async fn data_version(&mut self) -> Result<i64> {
-        sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut self.db)
-            .await
-            .during("look for new commits")
+        let query = sqlx::query("PRAGMA data_version");
+        let row = self.ask_one("look for new commits", query).await?;
+        Ok(Columns(&row).count(0))
+    }
+
+    /// The rows that `query` gives; `action` names it in errors. All queries take this way.
+    ///
+    /// # Errors
+    /// What SQLite says, which is that it was interrupted when the query took too long.
+    async fn ask(
+        &mut self,
+        action: &'static str,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>> {
+        if self.cut_off {
+            // It keeps its own deadline: this waits for its end.
+            self.db.ping().await.during(action)?;
+        }
+        self.time_limit.begin();
+        self.cut_off = true;
+        let rows = query.fetch_all(&mut self.db).await;
+        self.cut_off = false;
+        rows.during(action)
+    }
+
+    /// The one row that `query` gives.
+    async fn ask_one(
+        &mut self,
+        action: &'static str,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<SqliteRow> {
+        let rows = self.ask(action, query).await?;
+        rows.into_iter()
+            .next()
+            .ok_or(sqlx::Error::RowNotFound)
+            .during(action)
     }
 
     /// Closes the connection; the file and its WAL stay as they are.

@@ -28,9 +28,26 @@ pub(crate) enum ApiError {
     /// 503.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// 503: the query was ended.
+    #[error("the database takes too long to answer; ask for less")]
+    TooSlow,
     /// 503 while the database is locked, else 500; the client is not told what happened.
     #[error("the database can't be read; see the server's log")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if error.took_too_long() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "A query took too long and was ended"
+            );
+            Self::TooSlow
+        } else {
+            Self::Store(error)
+        }
+    }
 }
 
 impl ApiError {
@@ -40,7 +57,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.class() == Class::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

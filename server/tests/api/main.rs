@@ -1,5 +1,6 @@
 //! The REST interface of the real server over a database that the real store wrote.
 
+mod absent;
 mod adopted;
 mod decode;
 mod documentation;

@@ -28,6 +28,11 @@ impl<'r> Columns<'r> {
             .flatten()
     }
 
+    /// A whole number that has a value everywhere: 0 for NULL and for what is none.
+    pub(super) fn count(self, column: usize) -> i64 {
+        self.integer(column).unwrap_or_default()
+    }
+
     /// A number; `None` for NULL and for what is none.
     pub(super) fn real(self, column: usize) -> Option<f64> {
         let value = self.value(column)?;

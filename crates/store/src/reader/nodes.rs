@@ -1,12 +1,11 @@
 //! Nodes, those heard last first.
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Reader;
 use super::columns::Columns;
-use crate::error::{Result, SqliteContext};
+use crate::error::Result;
 
 /// A node, under the names of its columns. What the file does not know is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,27 +104,23 @@ impl Reader {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<NodeRow>> {
-        let rows = sqlx::query(PAGE)
+        let query = sqlx::query(PAGE)
             .bind(filter.role.as_deref())
             .bind(filter.lowered_search())
             .bind(limit)
-            .bind(offset)
-            .fetch_all(&mut self.db)
-            .await
-            .during("read nodes")?;
+            .bind(offset);
+        let rows = self.ask("read nodes", query).await?;
         Ok(rows.iter().map(NodeRow::from_row).collect())
     }
 
     /// How many nodes there are, in one pass.
     pub async fn node_counts(&mut self, filter: &NodeFilter) -> Result<NodeCounts> {
-        let row = sqlx::query(COUNTS)
+        let query = sqlx::query(COUNTS)
             .bind(filter.role.as_deref())
-            .bind(filter.lowered_search())
-            .fetch_one(&mut self.db)
-            .await
-            .during("count nodes")?;
+            .bind(filter.lowered_search());
+        let row = self.ask_one("count nodes", query).await?;
         Ok(NodeCounts {
-            filtered: row.get(0),
+            filtered: Columns(&row).count(0),
             roles: RoleCounts::from_row(&row, 1),
         })
     }
@@ -140,11 +135,12 @@ impl NodeFilter {
 impl RoleCounts {
     /// From the columns of [`role_counts`], the first of which is `column`.
     pub(super) fn from_row(row: &SqliteRow, column: usize) -> Self {
+        let columns = Columns(row);
         Self {
-            repeaters: row.get(column),
-            rooms: row.get(column + 1),
-            companions: row.get(column + 2),
-            sensors: row.get(column + 3),
+            repeaters: columns.count(column),
+            rooms: columns.count(column + 1),
+            companions: columns.count(column + 2),
+            sensors: columns.count(column + 3),
         }
     }
 }
@@ -160,7 +156,7 @@ impl NodeRow {
             lon: columns.real(4),
             last_seen: columns.text(5),
             first_seen: columns.text(6),
-            advert_count: columns.integer(7).unwrap_or_default(),
+            advert_count: columns.count(7),
             battery_mv: columns.integer(8),
             temperature_c: columns.real(9),
             foreign: columns.boolean(10).unwrap_or_default(),

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::Reader;
 use super::columns::Columns;
-use crate::error::{Result, SqliteContext};
+use crate::error::Result;
 use crate::observed_frame;
 use crate::time;
 
@@ -76,21 +76,16 @@ pub(super) const AFTER: &str = concat!(
 impl Reader {
     /// The id of the observation that was stored last; 0 when there is none.
     pub async fn last_observation_id(&mut self) -> Result<i64> {
-        sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM observations")
-            .fetch_one(&mut self.db)
-            .await
-            .during("look for the last observation")
+        let query = sqlx::query("SELECT coalesce(max(id), 0) FROM observations");
+        let row = self.ask_one("look for the last observation", query).await?;
+        Ok(Columns(&row).count(0))
     }
 
     /// The observations stored after the one with `id`, oldest first, at most `limit`. Ids grow in the order
     /// of the commits, so nothing is passed over by going on from the last one of the answer.
     pub async fn observations_after(&mut self, id: i64, limit: u32) -> Result<Vec<ObservationRow>> {
-        let rows = sqlx::query(AFTER)
-            .bind(id)
-            .bind(limit)
-            .fetch_all(&mut self.db)
-            .await
-            .during("read new observations")?;
+        let query = sqlx::query(AFTER).bind(id).bind(limit);
+        let rows = self.ask("read new observations", query).await?;
         Ok(rows.iter().map(ObservationRow::from_row).collect())
     }
 }
@@ -104,8 +99,8 @@ impl ObservationRow {
             observed_frame::rebuild(&first_frame, path_json.as_deref()).into_owned()
         });
         Self {
-            id: columns.integer(0).unwrap_or_default(),
-            transmission_id: columns.integer(1).unwrap_or_default(),
+            id: columns.count(0),
+            transmission_id: columns.count(1),
             raw_hex,
             hash: columns.text(4).unwrap_or_default(),
             first_seen: columns.text(5),
@@ -114,7 +109,7 @@ impl ObservationRow {
             payload_type: columns.integer(8),
             decoded_json: columns.text(9),
             scope_name: columns.text(10),
-            observation_count: columns.integer(11).unwrap_or_default(),
+            observation_count: columns.count(11),
             observer_id: columns.text(12),
             observer_name: columns.text(13),
             observer_iata: columns.text(14),

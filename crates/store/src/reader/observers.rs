@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::Reader;
 use super::columns::Columns;
-use crate::error::{Result, SqliteContext};
+use crate::error::Result;
 use crate::time;
 
 /// An observer, under the names of its columns. What the file does not know is `None`.
@@ -70,12 +70,10 @@ pub(super) const LIST: &str = "SELECT b.id, b.name, b.iata, b.last_seen, b.first
 impl Reader {
     /// Observers that are not inactive, those that gave a sign of life last first, at most `limit`.
     pub async fn observers(&mut self, limit: u32) -> Result<Vec<ObserverRow>> {
-        let rows = sqlx::query(LIST)
+        let query = sqlx::query(LIST)
             .bind(time::now_seconds() - 3600)
-            .bind(limit)
-            .fetch_all(&mut self.db)
-            .await
-            .during("read observers")?;
+            .bind(limit);
+        let rows = self.ask("read observers", query).await?;
         Ok(rows.iter().map(ObserverRow::from_row).collect())
     }
 }
@@ -90,8 +88,8 @@ impl ObserverRow {
             last_seen: columns.text(3),
             first_seen: columns.text(4),
             last_packet_at: columns.text(5),
-            packet_count: columns.integer(6).unwrap_or_default(),
-            packets_last_hour: columns.integer(7).unwrap_or_default(),
+            packet_count: columns.count(6),
+            packets_last_hour: columns.count(7),
             model: columns.text(8),
             firmware: columns.text(9),
             client_version: columns.text(10),

@@ -1,8 +1,9 @@
 //! Packets: the list, newest first, and one with its observations.
 
 use super::Reader;
+use super::columns::Columns;
 use super::observations::{ObservationRow, observation_columns};
-use crate::error::{Result, SqliteContext};
+use crate::error::Result;
 
 /// A page of the list, each packet with the observation that was stored first. That one is looked for among
 /// a thousand at most: a packet that was heard over a million made-up paths must not slow the page down.
@@ -28,21 +29,16 @@ pub(super) const ONE: &str = concat!(
 impl Reader {
     /// How many packets there are.
     pub async fn packet_count(&mut self) -> Result<i64> {
-        sqlx::query_scalar("SELECT transmissions FROM store_state")
-            .fetch_one(&mut self.db)
-            .await
-            .during("count the packets")
+        let query = sqlx::query("SELECT transmissions FROM store_state");
+        let row = self.ask_one("count the packets", query).await?;
+        Ok(Columns(&row).count(0))
     }
 
     /// Packets whose transmission id is below `before`, newest first, at most `limit`, each with the
     /// observation that was stored first. A packet without observations has one of id 0 that knows nothing.
     pub async fn packets(&mut self, before: i64, limit: u32) -> Result<Vec<ObservationRow>> {
-        let rows = sqlx::query(PAGE)
-            .bind(before)
-            .bind(limit)
-            .fetch_all(&mut self.db)
-            .await
-            .during("read packets")?;
+        let query = sqlx::query(PAGE).bind(before).bind(limit);
+        let rows = self.ask("read packets", query).await?;
         Ok(rows.iter().map(ObservationRow::from_row).collect())
     }
 
@@ -50,12 +46,8 @@ impl Reader {
     /// in which they were stored. Empty when there is no such packet; a packet without observations has one
     /// of id 0 that knows nothing.
     pub async fn packet(&mut self, hash: &str, limit: u32) -> Result<Vec<ObservationRow>> {
-        let rows = sqlx::query(ONE)
-            .bind(hash)
-            .bind(limit)
-            .fetch_all(&mut self.db)
-            .await
-            .during("read a packet")?;
+        let query = sqlx::query(ONE).bind(hash).bind(limit);
+        let rows = self.ask("read a packet", query).await?;
         Ok(rows.iter().map(ObservationRow::from_row).collect())
     }
 }

@@ -1,11 +1,11 @@
 //! The totals of the file.
 
 use serde::Serialize;
-use sqlx::Row;
 
 use super::Reader;
+use super::columns::Columns;
 use super::nodes::{RoleCounts, role_counts};
-use crate::error::{Result, SqliteContext};
+use crate::error::Result;
 use crate::time;
 
 /// Totals of the file.
@@ -57,26 +57,25 @@ impl Reader {
     pub async fn stats(&mut self) -> Result<Stats> {
         let now = time::now_seconds();
         let hour = now - now.rem_euclid(3600);
-        let row = sqlx::query(TOTALS)
+        let query = sqlx::query(TOTALS)
             .bind(time::text(now - 7 * 86_400))
             .bind(now - 3600)
-            .bind(hour - 23 * 3600)
-            .fetch_one(&mut self.db)
-            .await
-            .during("read the totals")?;
+            .bind(hour - 23 * 3600);
+        let row = self.ask_one("read the totals", query).await?;
+        let columns = Columns(&row);
         Ok(Stats {
-            total_packets: row.get(0),
-            total_transmissions: row.get(0),
-            total_observations: row.get(1),
-            total_nodes: row.get(4),
-            total_nodes_all_time: row.get(9),
-            total_observers: row.get(10),
-            packets_last_hour: row.get(11),
-            packets_last_24h: row.get(12),
+            total_packets: columns.count(0),
+            total_transmissions: columns.count(0),
+            total_observations: columns.count(1),
+            total_nodes: columns.count(4),
+            total_nodes_all_time: columns.count(9),
+            total_observers: columns.count(10),
+            packets_last_hour: columns.count(11),
+            packets_last_24h: columns.count(12),
             counts: RoleCounts::from_row(&row, 5),
-            bad_signatures: row.get(2),
-            signature_drops: row.get(2),
-            dropped: row.get(3),
+            bad_signatures: columns.count(2),
+            signature_drops: columns.count(2),
+            dropped: columns.count(3),
         })
     }
 }
