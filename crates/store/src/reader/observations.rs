@@ -65,11 +65,12 @@ macro_rules! observation_columns {
 }
 pub(super) use observation_columns;
 
-/// By the id of the observation; CROSS JOIN keeps SQLite from beginning with the transmissions.
+/// By the id of the observation, whatever the statistics of an adopted file make SQLite believe: CROSS JOIN
+/// keeps it from beginning with the transmissions, NOT INDEXED from taking another way than the ids.
 pub(super) const AFTER: &str = concat!(
     "SELECT ",
     observation_columns!(),
-    " FROM observations o CROSS JOIN transmissions t ON t.id = o.transmission_id \
+    " FROM observations o NOT INDEXED CROSS JOIN transmissions t ON t.id = o.transmission_id \
      LEFT JOIN observers b ON b.rowid = o.observer_idx WHERE o.id > ? ORDER BY o.id LIMIT ?"
 );
 

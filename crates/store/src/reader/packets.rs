@@ -5,12 +5,13 @@ use super::columns::Columns;
 use super::observations::{ObservationRow, observation_columns};
 use crate::error::Result;
 
-/// A page of the list, each packet with the observation that was stored first. That one is looked for among
-/// a thousand at most: a packet that was heard over a million made-up paths must not slow the page down.
+/// A page of the list by the ids (NOT INDEXED leaves SQLite no other way), each packet with the observation
+/// that was stored first. That one is looked for among a thousand at most: a packet that was heard over a
+/// million made-up paths must not slow the page down.
 pub(super) const PAGE: &str = concat!(
     "SELECT ",
     observation_columns!(),
-    " FROM transmissions t LEFT JOIN observations o ON o.id = (SELECT min(id) FROM \
+    " FROM transmissions t NOT INDEXED LEFT JOIN observations o ON o.id = (SELECT min(id) FROM \
      (SELECT id FROM observations WHERE transmission_id = t.id LIMIT 1000)) \
      LEFT JOIN observers b ON b.rowid = o.observer_idx WHERE t.id < ? ORDER BY t.id DESC LIMIT ?"
 );

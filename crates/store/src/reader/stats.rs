@@ -44,8 +44,8 @@ pub(super) const TOTALS: &str = concat!(
     "SELECT s.transmissions, s.observations, s.bad_signatures, s.dropped, n.*, \
      (SELECT count(*) FROM nodes) + (SELECT count(*) FROM inactive_nodes), \
      (SELECT count(*) FROM observers WHERE inactive IS NULL OR inactive = 0), \
-     (SELECT count(*) FROM observers b CROSS JOIN observations o \
-     ON o.observer_idx = b.rowid AND o.timestamp > ?2), \
+     (SELECT coalesce(sum((SELECT count(*) FROM observations o \
+     WHERE o.observer_idx = b.rowid AND o.timestamp > ?2)), 0) FROM observers b), \
      (SELECT coalesce(sum(observations), 0) FROM observation_counts_hourly WHERE hour >= ?3) \
      FROM store_state s, (SELECT count(*), ",
     role_counts!(),
