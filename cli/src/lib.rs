@@ -1,10 +1,12 @@
 //! The `meshcore` command line: one module for each sub-command, and the MQTT publisher that some
 //! of them share.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 the command line cannot be used.
+//! Exit codes: 0 done, 1 something failed, 2 the command line cannot be used, 3 a database was refused (its
+//! lock is held, its schema is newer), 74 an I/O error of a database.
 
 pub mod broker;
 mod decode;
+mod doctor;
 mod feed_line;
 pub mod publisher;
 mod replay;
@@ -16,6 +18,8 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use meshcore_lifecycle::exit_code;
+use meshcore_store::Class;
 
 /// Tools for MeshCore meshes: decode frames, publish a simulated mesh, replay a recorded feed.
 #[derive(Debug, Parser)]
@@ -29,6 +33,8 @@ struct Cli {
 enum Command {
     /// Show what is in a frame, byte by byte or as JSON.
     Decode(decode::DecodeArgs),
+    /// Look at a database: integrity, schema, WAL, disk, lock; and repair it.
+    Doctor(doctor::DoctorArgs),
     /// Publish a simulated mesh to a broker, or write it to a file.
     Simulate(simulate::SimulateArgs),
     /// Publish a recorded feed to a broker.
@@ -39,6 +45,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Decode(args) => decode::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Replay(args) => replay::run(args),
     };
@@ -48,9 +55,16 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// 2 for what the user must write differently, else 1.
+/// 2 for what the user must write differently, 3 where the store refuses, 74 for its I/O errors, else 1.
 fn exit_code(err: &anyhow::Error) -> u8 {
-    if err.is::<terminal::Usage>() { 2 } else { 1 }
+    if err.is::<terminal::Usage>() {
+        return exit_code::CONFIG;
+    }
+    match err.downcast_ref().map(meshcore_store::Error::class) {
+        Some(Class::Refused) => exit_code::STORE_REFUSED,
+        Some(Class::Io) => exit_code::IO_ERROR,
+        _ => exit_code::FAILED,
+    }
 }
 
 /// The runtime of the sub-commands that talk to a broker: one thread for the source of messages

@@ -2,5 +2,6 @@
 
 mod common;
 mod decode;
+mod doctor;
 mod replay;
 mod simulate;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 
-pub(crate) use self::recognise::{check_usable, is_core_scope};
+pub(crate) use self::recognise::{check_usable, is_core_scope, unusable};
 use crate::checkpoint::{CheckpointMode, checkpoint};
 use crate::error::{Class, Result, SqliteContext};
 use crate::filesystem::beside;

@@ -121,7 +121,7 @@ async fn refuse_in_use(path: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn switch_to_wal(db: &mut SqliteConnection, path: &Path) -> Result<()> {
+pub(crate) async fn switch_to_wal(db: &mut SqliteConnection, path: &Path) -> Result<()> {
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
         .fetch_one(db)
         .await

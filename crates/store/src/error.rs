@@ -111,6 +111,18 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// There is not enough room for a second file.
+    #[error(
+        "{path} can't be written anew: that needs {needed} bytes on its disk, and {free} are free"
+    )]
+    NoRoomFor {
+        /// The database file.
+        path: PathBuf,
+        /// How much is needed.
+        needed: u64,
+        /// How much there is.
+        free: u64,
+    },
     /// A file could not be read or written.
     #[error("{action} {path}")]
     Io {
@@ -210,7 +222,7 @@ impl Error {
             | Self::FileSystem { .. }
             | Self::Unsettled { .. } => Class::Refused,
             Self::Fenced { .. } => Class::Other,
-            Self::NoRoom { .. } => Class::Full,
+            Self::NoRoom { .. } | Self::NoRoomFor { .. } => Class::Full,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Full,
                 _ => Class::Io,

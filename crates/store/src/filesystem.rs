@@ -20,10 +20,52 @@ const UNSAFE_FILE_SYSTEMS: [(u64, &str); 7] = [
     (0x0102_1997, "9p"),
 ];
 
+/// Names of kinds that are fine, for people.
+const OTHER_FILE_SYSTEMS: [(u64, &str); 6] = [
+    (0xEF53, "ext4"),
+    (0x5846_5342, "xfs"),
+    (0x9123_683E, "btrfs"),
+    (0x0102_1994, "tmpfs (in memory)"),
+    (0x2FC1_2FC1, "zfs"),
+    (0xF2F5_2010, "f2fs"),
+];
+
 /// Refuses a folder on a file system that can't keep a WAL safe.
 pub(crate) fn check_kind(folder: &Path) -> Result<()> {
-    let stat =
-        statfs(folder).map_err(|e| Error::io("look at the file system of", folder, e.into()))?;
+    let magic = magic_of(folder).map_err(|e| Error::io("look at the file system of", folder, e))?;
+    match name_in(&UNSAFE_FILE_SYSTEMS, magic) {
+        Some(kind) => Err(Error::FileSystem {
+            path: folder.to_owned(),
+            kind,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The name of the file system that a folder is on, and whether it can keep a WAL safe.
+pub(crate) fn kind_of(folder: &Path) -> (String, bool) {
+    let Ok(magic) = magic_of(folder) else {
+        return ("unknown".to_owned(), true);
+    };
+    match name_in(&UNSAFE_FILE_SYSTEMS, magic) {
+        Some(name) => (name.to_owned(), false),
+        None => match name_in(&OTHER_FILE_SYSTEMS, magic) {
+            Some(name) => (name.to_owned(), true),
+            None => (format!("type {magic:#x}"), true),
+        },
+    }
+}
+
+fn name_in(kinds: &[(u64, &'static str)], magic: u64) -> Option<&'static str> {
+    kinds
+        .iter()
+        .find(|(known, _)| *known == magic)
+        .map(|(_, name)| *name)
+}
+
+/// `f_type` of statfs(2).
+fn magic_of(folder: &Path) -> io::Result<u64> {
+    let stat = statfs(folder)?;
     // `f_type` is signed or unsigned by platform; the low 32 bits are the magic number.
     #[allow(
         clippy::cast_sign_loss,
@@ -31,16 +73,7 @@ pub(crate) fn check_kind(folder: &Path) -> Result<()> {
         reason = "a bit pattern, whose type differs by platform"
     )]
     let magic = (stat.f_type as u64) & 0xFFFF_FFFF;
-    match UNSAFE_FILE_SYSTEMS
-        .iter()
-        .find(|(known, _)| *known == magic)
-    {
-        Some((_, kind)) => Err(Error::FileSystem {
-            path: folder.to_owned(),
-            kind,
-        }),
-        None => Ok(()),
-    }
+    Ok(magic)
 }
 
 /// Bytes that an unprivileged process may still write, and bytes in all, on the disk of `folder`.

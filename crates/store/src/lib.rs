@@ -11,6 +11,7 @@ mod barrier;
 mod batch;
 mod checkpoint;
 mod connect;
+pub mod doctor;
 mod error;
 mod fence;
 mod filesystem;

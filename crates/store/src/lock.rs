@@ -49,7 +49,7 @@ impl WriterLock {
 }
 
 /// The first 200 characters that the holder wrote about itself.
-fn read_holder(file: &mut File) -> String {
+pub(crate) fn read_holder(file: &mut File) -> String {
     let mut text = Vec::new();
     match file.take(200).read_to_end(&mut text) {
         Ok(_) if !text.is_empty() => String::from_utf8_lossy(&text).trim().to_owned(),

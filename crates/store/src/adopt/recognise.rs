@@ -33,7 +33,8 @@ pub(crate) async fn check_usable(db: &mut SqliteConnection, path: &Path) -> Resu
     }
 }
 
-fn unusable(theirs: &Shape, ours: &Shape) -> Option<String> {
+/// Why our writer can't work with a CoreScope database, if it can't.
+pub(crate) fn unusable(theirs: &Shape, ours: &Shape) -> Option<String> {
     if let Some(missing) = TABLES.iter().find(|t| !theirs.tables.contains_key(**t)) {
         return Some(format!("it has no table `{missing}`"));
     }
