@@ -36,6 +36,18 @@ pub enum Error {
         /// The newest version this program knows.
         known: i64,
     },
+    /// The file was written by an older version, and its writer has not migrated it yet.
+    #[error(
+        "the database {path} has schema version {found}; waiting for the ingestor, which makes version {known} of it at its start"
+    )]
+    Older {
+        /// The database file.
+        path: PathBuf,
+        /// The version in the file.
+        found: i64,
+        /// The version that this program reads.
+        known: i64,
+    },
     /// The file is there, and is no database of ours.
     #[error(
         "{path} is not a MeshCore database ({reason}): name another file with dbPath or DB_PATH, or move this one away"
@@ -214,6 +226,7 @@ impl Error {
         match self {
             Self::Locked { .. }
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Foreign { .. }
             | Self::Unadoptable { .. }
             | Self::InUse { .. }

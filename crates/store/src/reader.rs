@@ -48,7 +48,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Foreign`] while the schema isn't there (the writer makes it), [`Error::Newer`] for a file of
-    /// a newer version, or what SQLite says (no such file).
+    /// a newer version, [`Error::Older`] for one that the writer has not migrated yet, or what SQLite says (no
+    /// such file).
     pub async fn open(path: &Path) -> Result<Self> {
         let mut db = SqliteConnectOptions::new()
             .filename(path)
@@ -87,6 +88,13 @@ impl Reader {
                 known: SCHEMA_VERSION,
             });
         }
+        if found < SCHEMA_VERSION {
+            return Err(Error::Older {
+                path: path.to_owned(),
+                found,
+                known: SCHEMA_VERSION,
+            });
+        }
         let db_uuid = sqlx::query_scalar("SELECT db_uuid FROM store_state")
             .fetch_optional(&mut db)
             .await
@@ -112,6 +120,12 @@ impl Reader {
         let query = sqlx::query("PRAGMA data_version");
         let row = self.ask_one("look for new commits", query).await?;
         Ok(Columns(&row).count(0))
+    }
+
+    /// Whether the last query was given up by whoever asked it, so that the next one may have to wait for its
+    /// end.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
     }
 
     /// The rows that `query` gives; `action` names it in errors. All queries take this way.

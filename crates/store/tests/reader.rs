@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{NOW, describe, look, open, reception, record, wal_bytes};
-use meshcore_store::{CheckpointMode, ObservationRow, Observer, Reader, Reception, Record};
+use meshcore_store::{CheckpointMode, Error, ObservationRow, Observer, Reader, Reception, Record};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -238,4 +238,19 @@ proptest! {
         });
         prop_assert_eq!(shown, expected);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_still_to_be_migrated_is_waited_for() {
+    let dir = tempdir().unwrap();
+    let (store, _) = open(dir.path()).await;
+    store.close().await.unwrap();
+    let mut db = look(dir.path()).await;
+    sqlx::raw_sql("PRAGMA user_version = 0")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let error = Reader::open(&dir.path().join("mesh.db")).await.unwrap_err();
+    assert!(matches!(error, Error::Older { found: 0, .. }), "{error}");
+    assert!(error.to_string().contains("ingestor"), "{error}");
 }
