@@ -55,6 +55,12 @@ impl Mesh {
         self.store.take().unwrap().close().await.unwrap();
     }
 
+    /// Sets the database aside and goes on in a new one.
+    pub(crate) async fn start_over(&mut self) {
+        let store = self.store.take().unwrap();
+        self.store = Some(store.start_over().await.unwrap().0);
+    }
+
     pub(crate) fn store(&mut self) -> &mut Store {
         self.store.as_mut().expect("the database is open")
     }
