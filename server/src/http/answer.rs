@@ -40,12 +40,17 @@ impl Service {
                     .unwrap_or_else(|never| match never {}),
             };
             if refusal.is_some() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
+                close_after(&mut response);
             }
             response
         }
     }
+}
+
+/// Ends the connection after this answer, and says so.
+pub(crate) fn close_after(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
 }
 
 /// 503 for a connection that is one too many.

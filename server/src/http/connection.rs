@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Phase, TimeLimits, Watched};
-use super::answer::{InFlight, Service};
+use super::answer::{InFlight, Service, close_after};
 use super::places::Place;
 use crate::metrics::{Metrics, ReasonLabel};
 
@@ -61,8 +62,13 @@ pub(crate) async fn serve(
         let serving = activity.serve();
         request.extensions_mut().insert(peer.clone());
         let answer = service.answer(request.map(Body::new));
+        let drain = ending.drain.clone();
         async move {
-            let answer: Response = answer.await;
+            let mut answer: Response = answer.await;
+            // hyper says it only if it knew of the drain when the request's head came.
+            if drain.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                close_after(&mut answer);
+            }
             Ok::<_, Infallible>(answer.map(|body| InFlight::new(body, serving)))
         }
     });

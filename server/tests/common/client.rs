@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::SOON;
+use super::raw::with_small_buffer;
 
 /// A WebSocket client.
 pub(crate) struct Client {
@@ -70,6 +71,18 @@ impl Client {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A client that takes nothing, and whose system takes only a little for it.
+    pub(crate) async fn that_reads_nothing(address: &str) -> WebSocketStream<TcpStream> {
+        let request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let stream = with_small_buffer(address).await;
+        let connecting = tokio_tungstenite::client_async(request, stream);
+        tokio::time::timeout(SOON, connecting)
+            .await
+            .unwrap()
+            .unwrap()
+            .0
     }
 
     /// The next frame.

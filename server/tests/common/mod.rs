@@ -7,6 +7,7 @@ pub(crate) mod raw;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use meshcore_store::{Description, Observer, Reception, Record, Store, StoreOptions, TimeSource};
@@ -58,7 +59,7 @@ impl Mesh {
     /// Sets the database aside and goes on in a new one.
     pub(crate) async fn start_over(&mut self) {
         let store = self.store.take().unwrap();
-        self.store = Some(store.start_over().await.unwrap().0);
+        self.store = Some(Box::pin(store.start_over()).await.unwrap().0);
     }
 
     pub(crate) fn store(&mut self) -> &mut Store {
@@ -152,6 +153,38 @@ impl Server {
         let count = std::fs::read_dir(mesh.folder.path()).unwrap().count();
         let log = mesh.folder.path().join(format!("server-{count}.log"));
         let program = Program::start(binary(), flags, &all, &log).unwrap();
+        Self::listening(program, db)
+    }
+
+    /// Starts a server whose locks on the database take 100 ms each, and waits until it is ready.
+    pub(crate) fn start_with_slow_database(mesh: &Mesh) -> Self {
+        let db = mesh.db();
+        // With -D strace is the child: the process that was started is the server.
+        let mut strace = Command::new("strace");
+        strace
+            .args([
+                "-D",
+                "-f",
+                "-qq",
+                "--seccomp-bpf",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=fcntl",
+            ])
+            .args(["-e", "inject=fcntl:delay_enter=100000"])
+            .arg(binary());
+        let env: [(&str, OsString); 2] = [
+            ("DB_PATH", db.clone().into()),
+            ("MESHCORE_SERVER_ADDRESS", "127.0.0.1:0".into()),
+        ];
+        let log = mesh.folder.path().join("server-slow.log");
+        let server = Self::listening(Program::start_command(&mut strace, &env, &log).unwrap(), db);
+        server.wait_ready();
+        server
+    }
+
+    fn listening(program: Program, db: PathBuf) -> Self {
         let address = wait_until("the server listens", SOON, || listening(&program.log()));
         let address = address.unwrap_or_else(|error| panic!("{error}\n{}", program.log()));
         Self {

@@ -1,0 +1,419 @@
+//! The end of the server by a signal: who gets an answer, who gets a goodbye, what is reported, and how long it
+//! takes.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use common::client::{Client, Ended};
+use common::raw::{Raw, with_small_buffer};
+use common::{Mesh, Server};
+use meshcore_testkit::http_get;
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+const DRAIN: &str = "SHUTDOWN_SERVER_DRAIN_SECONDS";
+const STEPS: [&str; 4] = [
+    "stop_tail",
+    "drain_http",
+    "close_websockets",
+    "close_database",
+];
+
+/// What the probes were answered, from before the signal to the end.
+struct Probes {
+    stop: Arc<AtomicBool>,
+    seen: JoinHandle<Vec<(u16, u16, String)>>,
+}
+
+impl Probes {
+    /// Asks `/health/live` and `/health/ready` again and again.
+    fn start(address: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, address) = (Arc::clone(&stop), address.to_owned());
+        let seen = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                let get = |path| http_get(&format!("http://{address}{path}"));
+                // An answer that fails is the end of the process, unless another one follows.
+                if let (Ok((ready, body)), Ok((live, _))) =
+                    (get("/health/ready"), get("/health/live"))
+                {
+                    seen.push((live, ready, body));
+                } else {
+                    seen.push((0, 0, String::new()));
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            seen
+        });
+        Self { stop, seen }
+    }
+
+    /// Asserts that readiness went first, with the right body, and that liveness was there to the end.
+    #[track_caller]
+    fn assert_in_order(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let seen = self.seen.join().unwrap();
+        let draining = seen
+            .iter()
+            .position(|(_, ready, _)| *ready == 503)
+            .expect("it is seen draining");
+        let end = seen
+            .iter()
+            .position(|(live, ..)| *live == 0)
+            .unwrap_or(seen.len());
+        assert!(draining > 0 && draining < end);
+        for (live, ready, body) in &seen[draining..end] {
+            assert_eq!((*live, *ready), (200, 503));
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body["status"], "shutting_down");
+        }
+        assert!(
+            seen[end..].iter().all(|(live, ..)| *live == 0),
+            "it was away for a while: {seen:?}"
+        );
+    }
+}
+
+/// Asserts a clean end and gives the report.
+#[track_caller]
+fn assert_clean(server: &mut Server) -> Value {
+    let (code, report) = server.ended();
+    assert_eq!(code, 0, "{report}\n{}", server.log());
+    assert_eq!(report["clean"], true, "{report}");
+    assert_eq!(
+        (&report["cause"], &report["program"]),
+        (&json!("SIGTERM"), &json!("server"))
+    );
+    let names: Vec<&str> = report["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, STEPS);
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_server_ends_at_once() {
+    let mesh = Mesh::new().await;
+    let mut server = Server::start(&mesh);
+    server.program().terminate().unwrap();
+    let report = assert_clean(&mut server);
+    assert!(
+        report["tookMilliseconds"].as_u64().unwrap() < 1500,
+        "{report}"
+    );
+
+    // The next life shows how this one ended.
+    let server = Server::start(&mesh);
+    assert_eq!(server.json("/shutdown-report").1, report);
+    assert_eq!(server.metric("graceful_shutdown_duration_seconds_count"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_without_a_request_are_closed_at_once() {
+    let mesh = Mesh::new().await;
+    let mut server = Server::start(&mesh);
+    let mut silent = Vec::new();
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        silent.push(Raw::connect(&server.address).await);
+        let mut raw = Raw::sent(
+            &server.address,
+            "GET /api/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+        )
+        .await;
+        assert!(raw.answer().await.starts_with("HTTP/1.1 200"));
+        idle.push(raw);
+    }
+    server.program().terminate().unwrap();
+    for raw in silent.iter_mut().chain(&mut idle) {
+        assert_eq!(
+            raw.rest_within(Duration::from_secs(3)).await.as_deref(),
+            Some("")
+        );
+    }
+    let report = assert_clean(&mut server);
+    assert!(
+        report["tookMilliseconds"].as_u64().unwrap() < 3000,
+        "{report}"
+    );
+}
+
+/// The head of a request whose body has 22 bytes.
+const HEAD: &str = "POST /api/decode HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_requests_in_flight_get_their_answers() {
+    let mesh = Mesh::new().await;
+    let mut server = Server::start_unready(&mesh, &[], &[(DRAIN, "12")]);
+    server.wait_ready();
+    // Some have only a part of their head sent, some their head, some a part of their body too.
+    let mut requests = Vec::new();
+    for n in 0..200 {
+        let (now, later) = match n % 4 {
+            0 => ("GET /api/stats HT", "TP/1.1\r\nHost: x\r\n\r\n".to_owned()),
+            1 => (HEAD, r#"{"hex":"15000102030A"}"#.to_owned()),
+            2 => (HEAD, r#"{"hex":"!"}           "#.to_owned()),
+            // These never get to their end.
+            _ => (HEAD, String::new()),
+        };
+        requests.push((Raw::sent(&server.address, now).await, later));
+    }
+    server.wait_for("they are all there", || {
+        (server.metric("meshcore_server_connections") >= 200).then_some(())
+    });
+    let probes = Probes::start(&server.address);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.program().terminate().unwrap();
+    server.wait_for("it stops", || server.unready());
+    // A new request is told to go elsewhere.
+    let answer = Raw::sent(
+        &server.address,
+        "GET /api/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    .await
+    .rest()
+    .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("shutting down"),
+        "{answer}"
+    );
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (raw, later) in &mut requests {
+        for byte in later.as_bytes().chunks(8) {
+            raw.send(std::str::from_utf8(byte).unwrap()).await;
+        }
+    }
+    for (n, (raw, _)) in requests.iter_mut().enumerate() {
+        let answer = raw.rest().await;
+        let status = ["200", "200", "400", "503"][n % 4];
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{n}: {answer:?}"
+        );
+        assert!(
+            answer.to_lowercase().contains("connection: close"),
+            "{n}: {answer}"
+        );
+    }
+    let report = assert_clean(&mut server);
+    assert!(report["details"].get("requestsCut").is_none(), "{report}");
+    // 12 s less a quarter for what comes after, and half a second before that the last ones are answered.
+    let drain = &report["phases"][1];
+    let took = drain["milliseconds"].as_u64().unwrap();
+    assert!((8000..9500).contains(&took), "{drain}");
+    probes.assert_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_a_slow_database_get_their_answers() {
+    let mesh = Mesh::new().await;
+    let mut server = Server::start_with_slow_database(&mesh);
+    let mut requests = Vec::new();
+    for _ in 0..200 {
+        requests.push(
+            Raw::sent(
+                &server.address,
+                "GET /api/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+            )
+            .await,
+        );
+    }
+    server.wait_for("they are all there", || {
+        (server.metric("meshcore_server_connections") >= 200).then_some(())
+    });
+    server.program().terminate().unwrap();
+    let mut answered = [0, 0];
+    for raw in &mut requests {
+        let answer = raw.rest().await;
+        let good = answer.starts_with("HTTP/1.1 200");
+        assert!(good || answer.starts_with("HTTP/1.1 503"), "{answer:?}");
+        answered[usize::from(good)] += 1;
+    }
+    // Four readers, and two seconds of patience: the others are told to come again.
+    assert!(answered.iter().all(|count| *count > 3), "{answered:?}");
+    assert_clean(&mut server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_taken_slowly_are_sent_to_their_end_or_cut_at_the_deadline() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(1000).await;
+    let mut server = Server::start_unready(&mesh, &[], &[(DRAIN, "4")]);
+    server.wait_ready();
+    let whole = server.get("/api/packets?limit=1000").1;
+    assert!(
+        whole.len() > 400_000,
+        "more than the buffers hold: {}",
+        whole.len()
+    );
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw(with_small_buffer(&server.address).await);
+        raw.send("GET /api/packets?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        readers.push(raw);
+    }
+    server.wait_for("they are all being answered", || {
+        (server
+            .metric("meshcore_server_http_requests_total{route=\"/api/packets\",status=\"2xx\"}")
+            >= 21)
+            .then_some(())
+    });
+    let start = Instant::now();
+    server.program().terminate().unwrap();
+    server.wait_for("it stops", || server.unready());
+    let stuck = readers.split_off(10);
+    for raw in &mut readers {
+        let answer = raw.rest().await;
+        assert!(
+            answer.ends_with(&whole),
+            "an answer of {} bytes",
+            answer.len()
+        );
+    }
+    let (code, report) = server.ended();
+    let took = start.elapsed();
+    assert_eq!((code, &report["clean"]), (0, &json!(true)), "{report}");
+    assert_eq!(report["details"]["requestsCut"], 10, "{report}");
+    assert!(
+        took >= Duration::from_secs(3) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+    for mut raw in stuck {
+        let part = raw.rest().await;
+        assert!(
+            part.len() < whole.len(),
+            "a part that no client takes for the whole"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_websockets_are_told_and_those_that_read_nothing_hold_nobody_up() {
+    const CLIENTS: usize = 500;
+    const STUCK: usize = 50;
+    let mut mesh = Mesh::new().await;
+    let mut server = Server::start(&mesh);
+    let mut stuck = Vec::new();
+    for _ in 0..STUCK {
+        stuck.push(Client::that_reads_nothing(&server.address).await);
+    }
+    let mut clients = Vec::new();
+    for n in STUCK..CLIENTS {
+        let query = if n % 2 == 0 { "?batch=100" } else { "" };
+        clients.push(Client::connect(&server.address, query).await);
+    }
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|client| tokio::spawn(until_the_end(client)))
+        .collect();
+    // More than the buffers of those who read nothing hold.
+    for _ in 0..5 {
+        mesh.write(60).await;
+    }
+    server.wait_for("all is read", || {
+        (server.metric("meshcore_server_rows_tailed_total") >= 300).then_some(())
+    });
+    let probes = Probes::start(&server.address);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    server.program().terminate().unwrap();
+    let (code, report) = server.ended();
+    assert_eq!((code, &report["clean"]), (0, &json!(true)), "{report}");
+    assert_eq!(report["details"]["webSocketClients"], CLIENTS);
+    assert_eq!(report["details"]["webSocketClientsCut"], STUCK, "{report}");
+    let took = report["tookMilliseconds"].as_u64().unwrap();
+    assert!(took < 8000, "{took} ms");
+    probes.assert_in_order();
+
+    let mut instants = Vec::new();
+    let mut token = String::new();
+    for reader in readers {
+        let (packets, bye, end, at) = reader.await.unwrap();
+        assert_eq!(packets, 300);
+        assert_eq!((&bye["bye"], &bye["total"]), (&json!(true), &json!(300)));
+        assert_eq!(end, Ended::Closed(1001, "restart".to_owned()));
+        bye["resume"].as_str().unwrap().clone_into(&mut token);
+        instants.push(at);
+    }
+    let spread = instants
+        .iter()
+        .max()
+        .unwrap()
+        .duration_since(*instants.iter().min().unwrap());
+    assert!(
+        spread > Duration::from_millis(700),
+        "they don't come back all at once: {spread:?}"
+    );
+    let log = server.log();
+    assert_eq!(
+        log.matches("event=\"ws_bye_sent\"").count(),
+        CLIENTS - STUCK
+    );
+    assert_eq!(log.matches("event=\"ws_session_saved\"").count(), CLIENTS);
+
+    // Who comes back with the token misses nothing.
+    mesh.write(5).await;
+    let server = Server::start(&mesh);
+    let mut client = Client::resume(&server.address, &token).await;
+    assert_eq!(client.ids(5).await, (301..=305).collect::<Vec<_>>());
+    drop(stuck);
+}
+
+/// Reads to the end: how many packets came, the bye, how it ended, and when.
+async fn until_the_end(mut client: Client) -> (usize, Value, Ended, Instant) {
+    let mut packets = 0;
+    loop {
+        let frame = client.frame().await;
+        if frame["type"] == "bye" {
+            let at = Instant::now();
+            let end = client
+                .frame_within(Duration::from_secs(5))
+                .await
+                .unwrap()
+                .unwrap_err();
+            return (packets, frame, end, at);
+        }
+        packets += common::client::ids_of(&frame).len();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_the_start_is_obeyed_whatever_is_waited_for() {
+    let mut mesh = Mesh::without_database();
+    let mut server = Server::start_unready(&mesh, &[], &[]);
+    server.program().terminate().unwrap();
+    assert_clean(&mut server);
+
+    mesh.open().await;
+    mesh.close().await;
+    let options = SqliteConnectOptions::new().filename(mesh.db());
+    let mut locker = options.connect().await.unwrap();
+    let lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE store_state SET dropped = 0; COMMIT";
+    sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
+    let mut server = Server::start_unready(&mesh, &[], &[]);
+    // While it waits for the lock, and before it said so.
+    server.program().terminate().unwrap();
+    let report = assert_clean(&mut server);
+    assert!(
+        report["tookMilliseconds"].as_u64().unwrap() < 3000,
+        "{report}"
+    );
+    let mut server = Server::start_unready(&mesh, &[], &[]);
+    server.wait_for("it says that the database is locked", || {
+        server.unready()?.contains("locked").then_some(())
+    });
+    server.program().terminate().unwrap();
+    assert_clean(&mut server);
+}
