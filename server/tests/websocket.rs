@@ -330,3 +330,50 @@ async fn what_clients_say_is_ignored_up_to_4_kib_and_100_messages() {
     let end = client.frame_within(SOON).await.unwrap().unwrap_err();
     assert_eq!(end, Ended::Closed(1008, "too many messages".to_owned()));
 }
+
+/// Bytes of memory of a process that are in use.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_costs_less_than_40_kb() {
+    const CLIENTS: usize = 1000;
+    let mut mesh = Mesh::new().await;
+    let mut server = Server::start(&mesh);
+    // What everybody shares is there before.
+    let mut first = Client::connect(&server.address, "?batch=50").await;
+    for _ in 0..12 {
+        mesh.write(1000).await;
+    }
+    first.ids(12_000).await;
+    let process = server.program().id();
+    let before = resident(process);
+    let mut readers = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Client::connect(&server.address, "?batch=50").await;
+        readers.push(tokio::spawn(async move {
+            client.ids(100).await;
+            client
+        }));
+    }
+    for _ in 0..10 {
+        mesh.write(10).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for reader in &mut readers {
+        reader.await.unwrap();
+    }
+    let each = resident(process).saturating_sub(before) / CLIENTS as u64;
+    assert!(each < 40 << 10, "{each} bytes each");
+}
