@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use axum::Json;
+use axum::http::StatusCode;
 use meshcore_lifecycle::{
     Cause, Deadline, Outcome, Outlets, Readiness, ShutdownBudget, ShutdownManager, Signals,
     StepError, StepNote, report_path,
@@ -87,7 +89,8 @@ pub async fn run(config: Config, budget: ShutdownBudget, signals: &Signals) -> R
     let routes = router(health)
         .merge(last_shutdown.router())
         .merge(api::routes().with_state(database.clone()))
-        .merge(live::routes(Arc::clone(&live)));
+        .merge(live::routes(Arc::clone(&live)))
+        .fallback(nothing_here);
     let http = bound.serve(routes, places, Arc::clone(&metrics));
     tracing::info!(address = %http.address, db = %db_path.display(), "The server listens");
 
@@ -119,6 +122,12 @@ pub async fn run(config: Config, budget: ShutdownBudget, signals: &Signals) -> R
         Ok(())
     });
     Ok(shutdown.run(cause).await)
+}
+
+/// What is answered where there is no route.
+async fn nothing_here() -> (StatusCode, Json<serde_json::Value>) {
+    let body = serde_json::json!({ "error": "there is nothing here; see /api/stats, /api/packets and /ws" });
+    (StatusCode::NOT_FOUND, Json(body))
 }
 
 /// Waits for the end of a task that was told to end.

@@ -1,7 +1,7 @@
 //! Follows the database: opens it, finds what was committed, and opens it again when another file stands there.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use meshcore_lifecycle::Readiness;
 use meshcore_store::{Class, Error as StoreError, Reader};
@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a database is tried that can't be opened.
 const OPEN_AGAIN: Duration = Duration::from_millis(250);
-/// Rows of one query.
+/// Rows of one query. On a disk so slow that they take too long, fewer at a time.
 const PAGE: u32 = 500;
 /// How many observations (by their ids) the live feed begins with. After a restart those who were connected
 /// come back with their tokens, all at once; what they missed is then encoded already.
@@ -48,6 +48,8 @@ struct Opened {
     id: FileId,
     /// The last observation that was published.
     position: i64,
+    /// How many rows are asked for next.
+    page: u32,
 }
 
 /// Why a file is followed no longer.
@@ -118,6 +120,7 @@ impl Tail {
             reader,
             id,
             position: 0,
+            page: PAGE,
         };
         let begun = self.begin(&mut opened).await;
         begun.map_err(|error| self.file.sentence(&error))?;
@@ -137,7 +140,6 @@ impl Tail {
     /// Goes on where the live feed is, or begins it with this database if it is another one, or an earlier
     /// copy of the same.
     async fn begin(&self, opened: &mut Opened) -> Result<(), StoreError> {
-        let _query = self.database.query();
         let last = opened.reader.last_observation_id().await?;
         if let Some(end) = self.hub.end()
             && *end.position.db_uuid == *opened.db_uuid
@@ -150,7 +152,7 @@ impl Tail {
         let mut packets = Vec::new();
         opened.position = base;
         while opened.position < last {
-            let page = opened.page().await?;
+            let page = opened.page(&self.database).await?;
             if page.is_empty() {
                 break;
             }
@@ -196,20 +198,26 @@ impl Tail {
             return Ok(());
         }
         loop {
-            let packets = {
-                let _query = self.database.query();
-                opened.page().await?
-            };
-            let count = packets.len() as u64;
-            self.hub.publish(packets);
-            self.metrics.rows_tailed.inc_by(count);
-            if count < u64::from(PAGE) {
+            let packets = opened.page(&self.database).await?;
+            if packets.is_empty() {
                 break;
             }
+            self.count(&packets);
+            self.hub.publish(packets);
         }
         // Only now: a page that failed is read again.
         *version = Some(now);
         Ok(())
+    }
+
+    fn count(&self, packets: &[Packet]) {
+        let now = unix_milliseconds();
+        self.metrics.rows_tailed.inc_by(packets.len() as u64);
+        for arrived in packets.iter().filter_map(|packet| packet.arrived_at_ms) {
+            let lag = u64::try_from(now.saturating_sub(arrived)).unwrap_or_default();
+            let lag = Duration::from_millis(lag);
+            self.metrics.tail_lag_seconds.observe(lag.as_secs_f64());
+        }
     }
 
     /// Why the file is to be left, if it is.
@@ -231,9 +239,17 @@ impl Tail {
 }
 
 impl Opened {
-    /// The next observations, encoded.
-    async fn page(&mut self) -> Result<Vec<Packet>, StoreError> {
-        let rows = self.reader.observations_after(self.position, PAGE).await?;
+    /// The next observations, encoded; none at the end.
+    async fn page(&mut self, database: &Database) -> Result<Vec<Packet>, StoreError> {
+        let rows = loop {
+            let _query = database.query();
+            let asked = self.reader.observations_after(self.position, self.page);
+            match asked.await {
+                Err(error) if error.took_too_long() && self.page > 1 => self.page /= 2,
+                rows => break rows?,
+            }
+        };
+        self.page = (2 * self.page).min(PAGE);
         let packets = rows.iter().map(|row| Packet::new(&self.db_uuid, row));
         let packets: Vec<Packet> = packets.collect();
         if let Some(last) = packets.last() {
@@ -241,4 +257,11 @@ impl Opened {
         }
         Ok(packets)
     }
+}
+
+fn unix_milliseconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }

@@ -65,6 +65,7 @@ async fn observations_come_in_the_order_of_their_ids_with_packet_and_observer() 
         score: Some(320),
         path_json: Some("[\"AA\"]".to_owned()),
         resolved_path: None,
+        arrived_at_ms: Some(NOW * 1000),
     };
     assert_eq!(rows[0], expected);
     let expected = ObservationRow {

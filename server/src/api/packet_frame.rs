@@ -140,6 +140,7 @@ mod tests {
             score: Some(300),
             path_json: Some(r#"["AA"]"#.to_owned()),
             resolved_path: Some(r#"["abcd",null]"#.to_owned()),
+            arrived_at_ms: None,
         }
     }
 

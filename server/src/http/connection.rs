@@ -25,6 +25,9 @@ use crate::metrics::{Metrics, ReasonLabel};
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The same while the connection is wanted to end: how late it may be told so.
 const LOOK_AGAIN_DRAINING: Duration = Duration::from_millis(20);
+/// For so long a drained connection without a request is left open: one may have been sent already, and it is
+/// answered.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
 /// What a request's head may have in bytes, and what is read at once.
 const HEAD_BYTES: usize = 16 << 10;
 
@@ -93,7 +96,7 @@ pub(crate) async fn serve(
             () = ending.cut.cancelled() => return,
             () = ending.drain.cancelled(), if !draining => {
                 draining = true;
-                look.as_mut().reset(Instant::now());
+                look.as_mut().reset(Instant::now() + LAST_REQUEST);
             }
             () = look.as_mut() => {
                 if let Some(reason) = activity.overdue(&limits) {

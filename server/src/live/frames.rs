@@ -14,6 +14,8 @@ use crate::api::packet_frame::packet_data;
 pub(crate) struct Packet {
     /// The observation's id.
     pub(crate) id: i64,
+    /// When it arrived at the ingestor, unix milliseconds, where that is known.
+    pub(crate) arrived_at_ms: Option<i64>,
     /// The whole `packet` frame.
     pub(crate) frame: Utf8Bytes,
     /// Where in it the object `data` is.
@@ -36,6 +38,7 @@ impl Packet {
         text.push('}');
         Self {
             id: row.id,
+            arrived_at_ms: row.arrived_at_ms,
             frame: text.into(),
             data,
         }

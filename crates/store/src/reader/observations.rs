@@ -52,6 +52,8 @@ pub struct ObservationRow {
     pub path_json: Option<String>,
     /// The nodes of the path, a JSON array of public keys and nulls.
     pub resolved_path: Option<String>,
+    /// When the ingestor received it, unix milliseconds.
+    pub arrived_at_ms: Option<i64>,
 }
 
 /// The columns of [`ObservationRow`], in the order in which [`ObservationRow::from_row`] reads them, from
@@ -60,7 +62,8 @@ macro_rules! observation_columns {
     () => {
         "o.id, t.id, o.raw_hex, t.raw_hex, t.hash, t.first_seen, o.timestamp, t.route_type, \
          t.payload_type, t.decoded_json, t.scope_name, t.observation_count, b.id, b.name, b.iata, \
-         o.direction, o.snr, o.rssi, o.score, o.path_json, o.resolved_path"
+         o.direction, o.snr, o.rssi, o.score, o.path_json, o.resolved_path, \
+         o.arrived_at"
     };
 }
 pub(super) use observation_columns;
@@ -120,6 +123,7 @@ impl ObservationRow {
             score: columns.integer(18),
             path_json,
             resolved_path: columns.text(20),
+            arrived_at_ms: columns.integer(21),
         }
     }
 }
