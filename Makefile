@@ -22,7 +22,7 @@ test-fast: setup-run ## The tests without kills, power cuts and full disks
 	cargo test -p meshcore-ingestor -p meshcore-store --lib
 
 bench: setup-test ## Figures beside the limits of this machine
-	cargo build --release --bin meshcore-ingestor --bin meshcore-bench
+	cargo build --release --bin meshcore-ingestor --bin meshcore-server --bin meshcore-bench
 	target/release/meshcore-bench
 
 torture: setup-test ## N kills and N power cuts (N=500)

@@ -1,6 +1,7 @@
 //! What machine this is, as far as it explains the figures.
 
 use std::fs;
+use std::time::Duration;
 
 /// Lines for people.
 pub(crate) fn facts() -> Vec<String> {
@@ -43,8 +44,29 @@ fn has_sha(flags: &str) -> bool {
 
 /// The most memory a process ever had resident, in MiB.
 pub(crate) fn peak_resident_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// What a process has resident now, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+/// The processor time, user and system, in a `stat` file of `/proc` (proc(5): fields 14 and 15).
+pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
+    let stat = fs::read_to_string(stat).ok()?;
+    // The name of the program may have spaces; nothing after its bracket has.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(
+        ticks * 1_000 / rustix::param::clock_ticks_per_second(),
+    ))
+}
+
+fn memory_mib(pid: u32, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)
 }

@@ -7,11 +7,14 @@ mod checkpoints;
 mod drain;
 mod ingestor;
 mod latency;
+mod live;
 mod machine;
 mod measure;
 mod packet;
 mod queries;
 mod restart;
+mod serve;
+mod server;
 mod storing;
 mod table;
 mod traffic;
@@ -47,6 +50,10 @@ pub(crate) struct Options {
     /// The ingestor's binary [default: meshcore-ingestor beside this program]
     #[arg(long = "ingestor", value_name = "FILE")]
     ingestor: Option<PathBuf>,
+
+    /// The server's binary [default: meshcore-server beside this program]
+    #[arg(long = "server", value_name = "FILE")]
+    server: Option<PathBuf>,
 }
 
 /// A part of the table.
@@ -64,6 +71,10 @@ enum Section {
     Latency,
     /// What the server asks of the database
     Queries,
+    /// The server on a long history
+    Serve,
+    /// The live feed
+    Live,
 }
 
 impl Options {
@@ -82,6 +93,14 @@ impl Options {
             .prefix("bench-")
             .tempdir_in(&parent)
             .with_context(|| format!("make a folder in {}", parent.display()))
+    }
+
+    /// The server's binary.
+    pub(crate) fn server(&self) -> Result<PathBuf> {
+        match &self.server {
+            Some(file) => Ok(file.clone()),
+            None => Ok(this_folder()?.join("meshcore-server")),
+        }
     }
 
     /// The ingestor's binary.
@@ -132,6 +151,8 @@ fn main() -> Result<()> {
             Section::Restart => restart::run(&options),
             Section::Latency => latency::run(&options),
             Section::Queries => queries::run(&options),
+            Section::Serve => serve::run(&options),
+            Section::Live => live::run(&options),
         }?);
     }
     for fact in facts {

@@ -12,6 +12,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value that half of the rounds stay below.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(2)

@@ -18,17 +18,35 @@ use serde_json::json;
 
 use self::heard::{Heard, observer_id, observer_name};
 
-/// How often each packet is heard.
+/// How often each packet is heard, where nobody says otherwise.
 pub(crate) const HEARD: usize = 5;
-/// How many observers there are.
-const OBSERVERS: usize = 100;
-/// How many nodes send adverts.
-const NODES: usize = 500;
 /// By how many packets each further reception of a packet is late.
 const LATE: usize = 40;
 
+/// How large the mesh is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// How often each packet is heard, by as many observers.
+    pub(crate) heard: usize,
+    /// How many observers there are.
+    pub(crate) observers: usize,
+    /// How many nodes send adverts.
+    pub(crate) nodes: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            heard: HEARD,
+            observers: 100,
+            nodes: 500,
+        }
+    }
+}
+
 /// A stretch of the mesh's life.
 pub(crate) struct Traffic {
+    shape: Shape,
     nodes: Vec<Identity>,
     keys: ChannelKeys,
     public: ChannelKey,
@@ -45,8 +63,19 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// `packets` packets from number `first` on.
     pub(crate) fn new(first: usize, packets: usize, start: i64, per_second: usize) -> Self {
+        Self::shaped(Shape::default(), first, packets, start, per_second)
+    }
+
+    /// The same for a mesh of another size.
+    pub(crate) fn shaped(
+        shape: Shape,
+        first: usize,
+        packets: usize,
+        start: i64,
+        per_second: usize,
+    ) -> Self {
         let public = ChannelKey::public();
-        let nodes = (0..NODES)
+        let nodes = (0..shape.nodes)
             .map(|n| {
                 let mut seed = [0x5E; 32];
                 seed[..8].copy_from_slice(&mix(n as u64).to_le_bytes());
@@ -54,6 +83,7 @@ impl Traffic {
             })
             .collect();
         Self {
+            shape,
             nodes,
             keys: [public.clone()].into_iter().collect(),
             public,
@@ -67,7 +97,7 @@ impl Traffic {
 
     /// How many receptions there are.
     pub(crate) fn receptions(&self) -> usize {
-        self.packets * HEARD
+        self.packets * self.shape.heard
     }
 
     /// Receptions `range` as the store takes them, with what is known of their packets.
@@ -118,11 +148,11 @@ impl Traffic {
 
     /// Reception `n`: the k-th receptions of all packets follow each other, each k a bit later than the last.
     fn heard(&self, n: usize) -> Result<Heard> {
-        let k = n % HEARD;
-        let place = n / HEARD;
-        let packet = (place + self.packets * HEARD - LATE * k) % self.packets;
+        let k = n % self.shape.heard;
+        let place = n / self.shape.heard;
+        let packet = (place + self.packets * self.shape.heard - LATE * k) % self.packets;
         let number = self.first + packet;
-        let random = mix((number * HEARD + k) as u64);
+        let random = mix((number * self.shape.heard + k) as u64);
         let hops = usize::try_from(random % 7)?;
         let path: Vec<u8> = mix(random).to_le_bytes()[..hops].to_vec();
         let (payload_type, payload) = self.payload(number)?;
@@ -135,7 +165,7 @@ impl Traffic {
         };
         Ok(Heard {
             frame: frame.encode()?,
-            observer: (number * 7 + k * 13) % OBSERVERS,
+            observer: (number * 7 + k * 13) % self.shape.observers,
             at: self.start + i64::try_from(place / self.per_second)?,
             random,
         })
@@ -154,7 +184,10 @@ impl Traffic {
                 } else {
                     &self.unknown
                 };
-                let text = format!("node {}: message number {number}, hello", number % NODES);
+                let text = format!(
+                    "node {}: message number {number}, hello",
+                    number % self.shape.nodes
+                );
                 let message = GroupMessage {
                     timestamp: clock,
                     flags: 0,
@@ -173,7 +206,7 @@ impl Traffic {
     }
 
     fn advert(&self, number: usize, clock: u32) -> Result<Vec<u8>> {
-        let at = number % NODES;
+        let at = number % self.shape.nodes;
         let identity = self.nodes.get(at).context("a node")?;
         let name = format!("Node {at} Hill");
         let shift = i32::try_from(at)? * 1_000;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +21,8 @@ pub struct Acknowledged {
     pub topic: String,
     /// Its payload.
     pub payload: Vec<u8>,
+    /// When the PUBACK passed.
+    pub at: Instant,
 }
 
 /// A CONNECT that was seen.
@@ -54,7 +57,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Conversation {
     level: u8,
-    unacknowledged: HashMap<u16, Acknowledged>,
+    unacknowledged: HashMap<u16, (String, Vec<u8>)>,
 }
 
 impl AckProxy {
@@ -168,9 +171,7 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) -> Result<()> {
                 let mut conversation = lock(&conversation);
                 if let Packet::Publish { id, topic, payload } = read(&packet, conversation.level)? {
                     shared.delivered.fetch_add(1, Ordering::Relaxed);
-                    conversation
-                        .unacknowledged
-                        .insert(id, Acknowledged { topic, payload });
+                    conversation.unacknowledged.insert(id, (topic, payload));
                 }
             }
             if client_write.write_all(&buffer[..n]).await.is_err() {
@@ -203,8 +204,12 @@ fn note_upstream(packet: &[u8], conversation: &Mutex<Conversation>, shared: &Sha
             });
         }
         Packet::PubAck { id } => {
-            if let Some(message) = conversation.unacknowledged.remove(&id) {
-                lock(&shared.acknowledged).push(message);
+            if let Some((topic, payload)) = conversation.unacknowledged.remove(&id) {
+                lock(&shared.acknowledged).push(Acknowledged {
+                    topic,
+                    payload,
+                    at: Instant::now(),
+                });
             }
         }
         Packet::Disconnect => *lock(&shared.disconnects) += 1,
