@@ -1,5 +1,6 @@
 //! The ingestor and a null subscriber, each draining the same backlog of a real broker.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +9,8 @@ use rumqttc_v5::{Event, Incoming, Outgoing};
 use crate::backlog::{Backlog, PATIENCE, client};
 use crate::bare;
 use crate::ingestor::Ingestor;
-use crate::measure::{Samples, alternate, rate};
+use crate::machine::cpu_seconds;
+use crate::measure::{Samples, alternate, float, rate};
 use crate::table::Figure;
 use crate::traffic::{HEARD, Traffic};
 use crate::{Options, runtime};
@@ -25,15 +27,20 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
     let runtime = runtime()?;
     let (mut ours, mut null, mut memory) =
         (Samples::default(), Samples::default(), Samples::default());
+    let (mut our_cpu, mut null_cpu) = (Cpu::default(), Cpu::default());
     let mut lost = 0;
     for round in 0..options.rounds() {
         alternate(round, |first| {
             let broker = backlog.in_a_broker(&runtime)?;
+            let broker_id = broker.id().context("the broker has ended")?;
+            let broker_before = cpu_seconds(broker_id).context("the broker's processor time")?;
             if first {
                 let folder = options.temp_dir()?;
                 let ingestor = Ingestor::start(&options.ingestor()?, folder.path(), broker.port())?;
                 ingestor.wait_for_acks(backlog.len())?;
                 ours.push(rate(backlog.len(), ingestor.started.elapsed()));
+                let used = ingestor.cpu_seconds()?;
+                our_cpu.push(backlog.len(), used, broker_id, broker_before)?;
                 memory.push(ingestor.peak_resident_mib()?);
                 let db = ingestor.db.clone();
                 ingestor.stop()?;
@@ -45,7 +52,10 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
                 );
                 lost += packets * HEARD - observations;
             } else {
+                let own = || cpu_seconds(std::process::id()).context("own processor time");
+                let before = own()?;
                 let took = runtime.block_on(drain(broker.port(), backlog.len()))?;
+                null_cpu.push(backlog.len(), own()? - before, broker_id, broker_before)?;
                 null.push(rate(backlog.len(), took));
             }
             Ok(())
@@ -60,6 +70,9 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
             "null subscriber",
         )
         .target("≥ 0.5 (aim 0.8)", ours.median() >= RATIO * null.median()),
+        Figure::new("  … processor time for a message", our_cpu.to_string())
+            .limit(null_cpu.to_string())
+            .spread(&our_cpu.contender),
         Figure::new("  … of them lost", lost.to_string()).target("0", lost == 0),
         Figure::new(
             "  … its peak resident memory",
@@ -68,6 +81,36 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
         .target("≤ 64 MiB", memory.quantile(usize::MAX) <= MEMORY)
         .spread(&memory),
     ])
+}
+
+/// Processor time for a message, in microseconds: unlike rates, nearly the same on a busy machine.
+#[derive(Default)]
+struct Cpu {
+    contender: Samples,
+    broker: Samples,
+}
+
+impl Cpu {
+    /// Adds a round in which the contender used `seconds` for `messages`.
+    fn push(
+        &mut self,
+        messages: usize,
+        seconds: f64,
+        broker: u32,
+        broker_before: f64,
+    ) -> Result<()> {
+        let brokers = cpu_seconds(broker).context("the broker's processor time")? - broker_before;
+        self.contender.push(seconds * 1e6 / float(messages));
+        self.broker.push(brokers * 1e6 / float(messages));
+        Ok(())
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (own, broker) = (self.contender.median(), self.broker.median());
+        write!(f, "{own:.1} µs, broker {broker:.1}")
+    }
 }
 
 /// Receives and acknowledges everything, and stores nothing. Measured from before the connection to the last

@@ -8,7 +8,7 @@ use meshcore_testkit::{Program, free_port, http_get};
 use serde_json::json;
 
 use crate::backlog::{CLIENT_ID, PATIENCE, TOPICS};
-use crate::machine::peak_resident_mib;
+use crate::machine::{cpu_seconds, peak_resident_mib};
 
 /// A running ingestor.
 pub(crate) struct Ingestor {
@@ -79,6 +79,11 @@ impl Ingestor {
     /// The most memory it ever had resident, in MiB.
     pub(crate) fn peak_resident_mib(&self) -> Result<f64> {
         peak_resident_mib(self.program.id()).context("the ingestor's memory")
+    }
+
+    /// The processor time it has used so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        cpu_seconds(self.program.id()).context("the ingestor's processor time")
     }
 
     /// Asks it to stop and waits for its clean end.

@@ -71,8 +71,29 @@ fn memory_mib(pid: u32, field: &str) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
+/// How many seconds of processor time a process has used so far, in all its threads, its own and the kernel's
+/// on its behalf.
+pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
+    /// Ticks a second in /proc, the same on every Linux that Rust's standard library knows.
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything; user and system time are the 12th and 13th field behind it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).take(2);
+    let mut next = || times.next()?.parse::<f64>().ok();
+    Some((next()? + next()?) / TICKS)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_loop_that_runs_costs_time() {
+        let used = || super::cpu_seconds(std::process::id()).unwrap();
+        let before = used();
+        while used() < before + 0.05 {}
+        assert!(super::cpu_seconds(u32::MAX).is_none());
+    }
+
     #[test]
     fn this_process_has_some_memory() {
         assert!(super::peak_resident_mib(std::process::id()).is_some_and(|mib| mib > 0.5));

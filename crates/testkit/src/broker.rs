@@ -96,6 +96,11 @@ impl Mosquitto {
         self.port
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Its address as ingestors write it.
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
