@@ -1,5 +1,7 @@
 //! Texts that a companion device had decrypted before they reached the feed.
 
+use std::borrow::Cow;
+
 use crate::MAX_NAME_CHARS;
 use crate::fields::{Fields, clean};
 use crate::identity::Identity;
@@ -97,10 +99,10 @@ fn message_text(fields: Fields<'_>) -> Option<String> {
 }
 
 fn target(topic: &Topic<'_>, fields: Fields<'_>) -> CompanionTarget {
-    let says_direct = fields.text(&["direction"], 16).as_deref() == Some("direct");
+    let says_direct = fields.borrowed_text(&["direction"], 16).as_deref() == Some("direct");
     if topic.kind == Kind::Direct || (topic.kind != Kind::Channel && says_direct) {
         let peer = fields.text(&["pubkey_prefix"], MAX_NAME_CHARS);
-        let peer = peer.or_else(|| clean(topic.tail?, MAX_NAME_CHARS));
+        let peer = peer.or_else(|| clean(topic.tail?, MAX_NAME_CHARS).map(Cow::into_owned));
         return CompanionTarget::Direct { peer };
     }
     let index = fields.integer(&["channel_idx"], 0..=i64::from(u32::MAX));
@@ -114,7 +116,9 @@ fn sender(fields: Fields<'_>, target: &CompanionTarget, text: &str) -> Option<St
     given.or_else(|| match target {
         CompanionTarget::Channel { .. } => {
             let (sender, _) = text.split_once(": ")?;
-            (sender.len() <= MAX_SENDER_BYTES).then(|| clean(sender, MAX_NAME_CHARS))?
+            let sender =
+                (sender.len() <= MAX_SENDER_BYTES).then(|| clean(sender, MAX_NAME_CHARS))?;
+            sender.map(Cow::into_owned)
         }
         CompanionTarget::Direct { .. } => None,
     })

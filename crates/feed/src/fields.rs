@@ -3,9 +3,10 @@
 //! Each getter takes every spelling of a field and returns the first value that makes sense, so a
 //! bad first spelling does not hide a good second one. Whatever makes no sense is as good as absent.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use crate::value::{Object, Value};
 
 /// No number that a feeder writes is longer; a string of 64 KiB of digits is not worth parsing.
 const MAX_NUMBER_CHARS: usize = 32;
@@ -17,7 +18,7 @@ const UNITS: [&str; 14] = [
 
 /// The fields of one object.
 #[derive(Clone, Copy)]
-pub(crate) struct Fields<'a>(&'a Map<String, Value>);
+pub(crate) struct Fields<'a>(&'a Object<'a>);
 
 /// A number, and whether it was written without a fraction part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,16 +28,16 @@ pub(crate) struct Number {
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(object: &'a Map<String, Value>) -> Self {
+    pub(crate) fn new(object: &'a Object<'a>) -> Self {
         Self(object)
     }
 
     /// The values under any of `names`, in the order of the names; null counts as absent.
-    pub(crate) fn all(self, names: &'a [&'a str]) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn all(self, names: &'a [&'a str]) -> impl Iterator<Item = &'a Value<'a>> {
         let object = self.0;
         names
             .iter()
-            .filter_map(move |name| object.get(*name))
+            .filter_map(move |name| object.get(name))
             .filter(|value| !value.is_null())
     }
 
@@ -66,6 +67,15 @@ impl<'a> Fields<'a> {
 
     /// A text without control characters and surrounding space, cut at `max_chars`; never empty.
     pub(crate) fn text(self, names: &'a [&'a str], max_chars: usize) -> Option<String> {
+        self.borrowed_text(names, max_chars).map(Cow::into_owned)
+    }
+
+    /// As [`Self::text`], for those who only look at it.
+    pub(crate) fn borrowed_text(
+        self,
+        names: &'a [&'a str],
+        max_chars: usize,
+    ) -> Option<Cow<'a, str>> {
         self.all(names).find_map(|value| text(value, max_chars))
     }
 
@@ -75,11 +85,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The elements of the array under `name`; none when it is no array.
-    pub(crate) fn array(self, name: &str) -> &'a [Value] {
+    pub(crate) fn array(self, name: &str) -> &'a [Value<'a>] {
         self.0
             .get(name)
             .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// True if the object holds what any feeder calls a frame.
@@ -92,41 +102,54 @@ impl<'a> Fields<'a> {
 }
 
 /// Cleans one text value; numbers are taken as written (versions, ids).
-pub(crate) fn text(value: &Value, max_chars: usize) -> Option<String> {
+pub(crate) fn text<'a>(value: &'a Value<'a>, max_chars: usize) -> Option<Cow<'a, str>> {
     match value {
         Value::String(text) => clean(text, max_chars),
-        Value::Number(number) => clean(&number.to_string(), max_chars),
+        Value::Number(number) => {
+            clean(&number.to_string(), max_chars).map(|text| Cow::Owned(text.into_owned()))
+        }
         _ => None,
     }
 }
 
+/// True for whatever would garble a log.
+pub(crate) fn has_control_characters(text: &str) -> bool {
+    if text.is_ascii() {
+        // Nearly every text, and several times as fast.
+        text.bytes().any(|b| b.is_ascii_control())
+    } else {
+        text.contains(char::is_control)
+    }
+}
+
 /// Removes control characters, trims, cuts; `None` when nothing is left.
-pub(crate) fn clean(text: &str, max_chars: usize) -> Option<String> {
+pub(crate) fn clean(text: &str, max_chars: usize) -> Option<Cow<'_, str>> {
     let trimmed = text.trim();
-    if trimmed.len() <= max_chars && !trimmed.contains(char::is_control) {
+    if trimmed.len() <= max_chars && !has_control_characters(trimmed) {
         // Nearly every text is clean already.
-        return (!trimmed.is_empty()).then(|| trimmed.to_owned());
+        return (!trimmed.is_empty()).then_some(Cow::Borrowed(trimmed));
     }
     let kept: String = text.chars().filter(|c| !c.is_control()).collect();
     let cut: String = kept.trim().chars().take(max_chars).collect();
     let cut = cut.trim_end();
-    (!cut.is_empty()).then(|| cut.to_owned())
+    (!cut.is_empty()).then(|| Cow::Owned(cut.to_owned()))
 }
 
 /// A finite number from a JSON number or a string such as `"-6"`, `"12.5 dB"`, `"-104dBm"`.
-pub(crate) fn number(value: &Value) -> Option<Number> {
+pub(crate) fn number(value: &Value<'_>) -> Option<Number> {
     let number = match value {
         Value::Number(number) => Number {
             value: number.as_f64()?,
             is_integer: number.is_i64() || number.is_u64(),
         },
-        Value::String(text) => number_from_text(text)?,
+        Value::String(text) => return number_from_text(text),
         _ => return None,
     };
     number.value.is_finite().then_some(number)
 }
 
-fn number_from_text(text: &str) -> Option<Number> {
+/// [`number`] of a text.
+pub(crate) fn number_from_text(text: &str) -> Option<Number> {
     let text = text.trim();
     if text.len() > MAX_NUMBER_CHARS {
         return None;
@@ -138,7 +161,7 @@ fn number_from_text(text: &str) -> Option<Number> {
         Ok(value) if unit.is_empty() || is_unit(unit) => value,
         _ => text.parse::<f64>().ok()?,
     };
-    Some(Number {
+    value.is_finite().then(|| Number {
         value,
         is_integer: !text.contains(['.', 'e', 'E']),
     })
@@ -161,7 +184,7 @@ pub(crate) fn whole(value: f64) -> Option<i64> {
     (rounded.abs() <= EXACT).then_some(rounded as i64)
 }
 
-fn boolean(value: &Value) -> Option<bool> {
+fn boolean(value: &Value<'_>) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
         Value::Number(number) => number.as_f64().map(|value| value != 0.0),
@@ -176,13 +199,13 @@ fn boolean(value: &Value) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::{Value as Json, json};
 
-    use super::{Fields, Number, boolean, clean, number};
+    use super::{Fields, Number, Value, boolean, clean, number};
 
     #[test]
     fn numbers_come_as_numbers_strings_and_strings_with_units() {
-        let cases: &[(Value, Option<(f64, bool)>)] = &[
+        let cases: &[(Json, Option<(f64, bool)>)] = &[
             (json!(-6), Some((-6.0, true))),
             (json!(12.0), Some((12.0, false))),
             (json!("-6"), Some((-6.0, true))),
@@ -209,13 +232,13 @@ mod tests {
         ];
         for (value, expected) in cases {
             let expected = expected.map(|(value, is_integer)| Number { value, is_integer });
-            assert_eq!(number(value), expected, "{value}");
+            assert_eq!(number(&value.into()), expected, "{value}");
         }
     }
 
     #[test]
     fn a_bad_first_spelling_does_not_hide_the_second() {
-        let value = json!({"SNR": "n/a", "snr": "7.25", "RSSI": -9000, "rssi": -90});
+        let value = Value::from(&json!({"SNR": "n/a", "snr": "7.25", "RSSI": -9000, "rssi": -90}));
         let fields = Fields::new(value.as_object().unwrap());
         let snr = fields.number(&["SNR", "snr"], -60.0..=60.0);
         assert_eq!(
@@ -240,7 +263,7 @@ mod tests {
             json!(" YES "),
             json!("1"),
         ] {
-            assert_eq!(boolean(&value), Some(true), "{value}");
+            assert_eq!(boolean(&Value::from(&value)), Some(true), "{value}");
         }
         for value in [
             json!(false),
@@ -249,10 +272,10 @@ mod tests {
             json!("No"),
             json!("0"),
         ] {
-            assert_eq!(boolean(&value), Some(false), "{value}");
+            assert_eq!(boolean(&Value::from(&value)), Some(false), "{value}");
         }
         for value in [json!("maybe"), json!([]), json!({})] {
-            assert_eq!(boolean(&value), None, "{value}");
+            assert_eq!(boolean(&Value::from(&value)), None, "{value}");
         }
     }
 

@@ -96,7 +96,7 @@ impl FrameClaims {
             len: fields.integer(&["len"], 0..=65_535),
             packet_type: fields.integer(&["packet_type"], 0..=15),
             route: fields
-                .text(&["route"], 8)
+                .borrowed_text(&["route"], 8)
                 .as_deref()
                 .and_then(RouteClaim::read),
             payload_len: fields.integer(&["payload_len"], 0..=65_535),
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn outlines_follow_the_header() {
         let outline = |hex: &str| {
-            FrameOutline::of(&hex::decode(hex).unwrap())
+            FrameOutline::of(&::hex::decode(hex).unwrap())
                 .map(|o| (o.frame_len, o.payload_type, o.route, o.payload_len))
         };
         assert_eq!(outline("1500AABB"), Some((4, 5, 1, 2)));

@@ -1,6 +1,8 @@
 //! Which observer a message is about, and in which region it stands.
 
-use crate::fields::{Fields, clean};
+use std::borrow::Cow;
+
+use crate::fields::{Fields, clean, has_control_characters};
 use crate::ignored::Ignored;
 use crate::topic::{Topic, is_public_key};
 use crate::{MAX_NAME_CHARS, MAX_OBSERVER_ID_CHARS};
@@ -39,10 +41,10 @@ impl Identity {
 
 /// Accepts an id as sent, unless it is too long or would garble logs.
 fn check_id(id: &str) -> Result<&str, Ignored> {
-    if id.chars().count() > MAX_OBSERVER_ID_CHARS {
+    if id.len() > MAX_OBSERVER_ID_CHARS && id.chars().count() > MAX_OBSERVER_ID_CHARS {
         return Err(Ignored::ObserverIdTooLong);
     }
-    if id.chars().any(char::is_control) {
+    if has_control_characters(id) {
         return Err(Ignored::BadObserverId);
     }
     Ok(id)
@@ -54,7 +56,17 @@ pub(crate) fn region(topic: &Topic<'_>, fields: Fields<'_>) -> Option<String> {
         .all(&["region"])
         .filter_map(|value| value.as_str())
         .chain(topic.iata)
-        .find_map(|text| clean(&text.to_uppercase(), MAX_IATA_CHARS))
+        .find_map(upper_case)
+}
+
+fn upper_case(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        let mut text = clean(text, MAX_IATA_CHARS)?.into_owned();
+        text.make_ascii_uppercase();
+        return Some(text);
+    }
+    // Other letters can become several.
+    clean(&text.to_uppercase(), MAX_IATA_CHARS).map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -64,8 +76,10 @@ mod tests {
     use super::{Identity, Ignored};
     use crate::fields::Fields;
     use crate::topic::Topic;
+    use crate::value::Value;
 
     fn identity(topic: &str, value: &serde_json::Value) -> Result<Identity, Ignored> {
+        let value = Value::from(value);
         Identity::read(&Topic::read(topic), Fields::new(value.as_object().unwrap()))
     }
 

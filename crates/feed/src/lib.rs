@@ -31,6 +31,7 @@ mod client;
 mod companion;
 mod fields;
 mod frame;
+mod hex;
 mod identity;
 mod ignored;
 mod neighbors;
@@ -38,8 +39,7 @@ mod reception;
 mod status;
 mod time;
 mod topic;
-
-use serde_json::Value;
+mod value;
 
 pub use self::client::{ClientReception, Position};
 pub use self::companion::{CompanionMessage, CompanionTarget};
@@ -52,6 +52,7 @@ pub use self::time::FeederTime;
 
 use self::fields::Fields;
 use self::topic::{Kind, Topic};
+use self::value::Value;
 
 /// The largest payload that is read. Real ones stay under 10 KiB; whatever is bigger is
 /// [`Ignored::TooLarge`].
@@ -153,8 +154,7 @@ fn read(topic: &str, payload: &[u8], options: &ParseOptions) -> Result<Message, 
         return Err(Ignored::Empty);
     }
     let text = std::str::from_utf8(payload).map_err(|_| Ignored::InvalidUtf8)?;
-    // serde_json stops at 128 levels of nesting, so depth cannot exhaust the stack.
-    let value: Value = serde_json::from_str(text).map_err(|_| Ignored::NotJson)?;
+    let value = Value::parse(text).map_err(|_| Ignored::NotJson)?;
     let Value::Object(object) = &value else {
         return Err(Ignored::NotAnObject);
     };
@@ -183,10 +183,7 @@ fn dispatch(
     fields: Fields<'_>,
     options: &ParseOptions,
 ) -> Result<Message, Ignored> {
-    let declared = fields
-        .text(&["type"], 32)
-        .unwrap_or_default()
-        .to_ascii_uppercase();
+    let declared = fields.borrowed_text(&["type"], 32).unwrap_or_default();
     match topic.kind {
         Kind::ClientPackets => client::read(topic, fields).map(Message::ClientReception),
         Kind::Channel | Kind::Direct | Kind::Decoded => {
@@ -194,8 +191,8 @@ fn dispatch(
         }
         Kind::Status => status::read(topic, fields).map(Message::Status),
         Kind::Neighbors => neighbors::read(topic, fields).map(Message::Neighbors),
-        _ if declared == "DEBUG" => Err(Ignored::Debug),
-        _ if declared == "DECODED_MESSAGE" => {
+        _ if declared.eq_ignore_ascii_case("DEBUG") => Err(Ignored::Debug),
+        _ if declared.eq_ignore_ascii_case("DECODED_MESSAGE") => {
             companion::read(topic, fields).map(Message::Companion)
         }
         Kind::Packets | Kind::Raw => reception::read(topic, fields, &declared, options),

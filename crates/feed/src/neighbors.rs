@@ -1,6 +1,6 @@
 //! An observer's table of the nodes it hears directly.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use crate::fields::{Fields, clean};
 use crate::identity::Identity;
@@ -8,6 +8,7 @@ use crate::ignored::Ignored;
 use crate::reception;
 use crate::time::FeederTime;
 use crate::topic::Topic;
+use crate::value::Value;
 
 /// Firmware keeps 50 neighbours, scripts a few hundred.
 const MAX_NEIGHBORS: usize = 1024;
@@ -95,7 +96,7 @@ pub(crate) fn read(topic: &Topic<'_>, fields: Fields<'_>) -> Result<Neighbors, I
     })
 }
 
-fn neighbor(value: &Value) -> Option<Neighbor> {
+fn neighbor(value: &Value<'_>) -> Option<Neighbor> {
     let fields = Fields::new(value.as_object()?);
     let public_key = fields.text(&["pubkey"], 65)?.to_ascii_lowercase();
     if public_key.len() > 64 || !public_key.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -109,8 +110,8 @@ fn neighbor(value: &Value) -> Option<Neighbor> {
         heard_secs_ago: fields.integer(&["heard_secs_ago"], 0..=i64::from(u32::MAX)),
         scopes: scopes(fields),
         status: fields
-            .text(&["status"], 16)
-            .and_then(|word| match word.as_str() {
+            .borrowed_text(&["status"], 16)
+            .and_then(|word| match word.as_ref() {
                 "responded" => Some(NeighborStatus::Responded),
                 "timeout" => Some(NeighborStatus::Timeout),
                 "send_failed" => Some(NeighborStatus::SendFailed),
@@ -128,7 +129,7 @@ fn scopes(fields: Fields<'_>) -> Vec<String> {
         .flat_map(|text| text.split(','));
     listed
         .chain(joined)
-        .filter_map(|scope| clean(scope, MAX_SCOPE_CHARS))
+        .filter_map(|scope| clean(scope, MAX_SCOPE_CHARS).map(Cow::into_owned))
         .take(MAX_SCOPES)
         .collect()
 }

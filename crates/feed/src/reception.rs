@@ -1,6 +1,6 @@
 //! Packets that an observer heard, and records of packets that it sent.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use crate::fields::{Fields, text, whole};
 use crate::frame::{FrameClaims, FrameOutline};
@@ -8,7 +8,8 @@ use crate::identity::Identity;
 use crate::ignored::Ignored;
 use crate::time::FeederTime;
 use crate::topic::{Kind, Topic};
-use crate::{Message, ParseOptions};
+use crate::value::Value;
+use crate::{Message, ParseOptions, hex};
 
 /// What a LoRa radio can report, in dB, with room to spare.
 const SNR_RANGE_DB: std::ops::RangeInclusive<f64> = -60.0..=60.0;
@@ -112,7 +113,7 @@ pub struct Reception {
 impl Reception {
     /// The frame in upper-case hexadecimal without white space, as most feeders write it.
     pub fn raw_hex(&self) -> String {
-        hex::encode_upper(&self.raw)
+        ::hex::encode_upper(&self.raw)
     }
 }
 
@@ -152,7 +153,7 @@ pub(crate) fn read(
     declared: &str,
     options: &ParseOptions,
 ) -> Result<Message, Ignored> {
-    let is_raw = topic.kind == Kind::Raw || declared == "RAW";
+    let is_raw = topic.kind == Kind::Raw || declared.eq_ignore_ascii_case("RAW");
     if is_raw && !options.raw_topic {
         return Err(Ignored::DuplicateRawTopic);
     }
@@ -211,21 +212,13 @@ fn transmit(identity: Identity, fields: Fields<'_>) -> TransmitRecord {
 pub(crate) fn frame_bytes(fields: Fields<'_>) -> Result<Vec<u8>, Ignored> {
     let mut error = Ignored::NoRaw;
     for value in fields.all(&["raw", "data"]) {
-        match value.as_str().map(decode_hex) {
-            Some(Ok(bytes)) if bytes.is_empty() => {}
-            Some(Ok(bytes)) => return Ok(bytes),
-            Some(Err(_)) | None => error = Ignored::BadRawHex,
+        match value.as_str().and_then(hex::decode) {
+            Some(bytes) if bytes.is_empty() => {}
+            Some(bytes) => return Ok(bytes),
+            None => error = Ignored::BadRawHex,
         }
     }
     Err(error)
-}
-
-fn decode_hex(text: &str) -> Result<Vec<u8>, hex::FromHexError> {
-    if !text.contains(|c: char| c.is_ascii_whitespace()) {
-        return hex::decode(text);
-    }
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    hex::decode(digits)
 }
 
 /// SNR (with "was it a whole number") and RSSI; both gone if they are the pair that means unknown.
@@ -261,13 +254,13 @@ pub(crate) fn time(fields: Fields<'_>) -> Option<FeederTime> {
 }
 
 fn feeder_hash(fields: Fields<'_>) -> Option<String> {
-    let hash = fields.text(&["hash"], 65)?;
-    (hash.len() <= 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())).then_some(hash)
+    let hash = fields.borrowed_text(&["hash"], 65)?;
+    (hash.len() <= 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())).then(|| hash.into_owned())
 }
 
 fn tx_radio_ids(fields: Fields<'_>) -> Vec<String> {
     let ids = fields.array("tx_radio_ids").iter();
-    ids.filter_map(|value: &Value| text(value, MAX_RADIO_CHARS))
+    ids.filter_map(|value: &Value<'_>| text(value, MAX_RADIO_CHARS).map(Cow::into_owned))
         .take(MAX_RADIOS)
         .collect()
 }

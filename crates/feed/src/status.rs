@@ -1,6 +1,6 @@
 //! An observer's report about itself.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use crate::client::Position;
 use crate::fields::{Fields, text};
@@ -9,6 +9,7 @@ use crate::ignored::Ignored;
 use crate::reception;
 use crate::time::FeederTime;
 use crate::topic::Topic;
+use crate::value::Value;
 
 /// The longest version, model or radio text, in characters.
 const MAX_CHARS: usize = 128;
@@ -193,11 +194,14 @@ fn presence(fields: Fields<'_>) -> Option<Presence> {
         })
 }
 
-fn radio_entry(value: &Value) -> Option<RadioEntry> {
-    let fields = Fields::new(value.as_object()?);
-    let id = fields.text(&["id"], MAX_CHARS)?;
+fn radio_entry(value: &Value<'_>) -> Option<RadioEntry> {
+    let object = value.as_object()?;
+    let id = Fields::new(object).text(&["id"], MAX_CHARS)?;
     // The settings are a text beside the id, never an object.
-    let radio = value.get("radio").and_then(|radio| text(radio, MAX_CHARS));
+    let radio = object
+        .get("radio")
+        .and_then(|radio| text(radio, MAX_CHARS))
+        .map(Cow::into_owned);
     Some(RadioEntry { id, radio })
 }
 

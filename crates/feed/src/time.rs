@@ -1,11 +1,10 @@
 //! The feeder's own time stamp.
 
+use crate::fields::{self, Number};
+use crate::value::Value;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde_json::Value;
-
-use crate::fields;
 
 /// When the feeder says something happened.
 ///
@@ -32,10 +31,10 @@ const LATEST_SECONDS: i64 = 4_102_444_800;
 impl FeederTime {
     /// Reads ISO 8601 with or without a zone, or an epoch number in seconds, milliseconds or
     /// microseconds. `None` for anything else and for instants outside 1970 to 2100.
-    pub(crate) fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
         let read = match value {
             Value::String(text) => from_text(text.trim()),
-            Value::Number(_) => from_epoch(value),
+            Value::Number(_) => from_epoch(fields::number(value)?),
             _ => None,
         }?;
         (0..LATEST_SECONDS)
@@ -52,7 +51,7 @@ fn from_text(text: &str) -> Option<FeederTime> {
         return Some(FeederTime { time, zoned: true });
     }
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return from_epoch(&Value::String(text.to_owned()));
+        return from_epoch(fields::number_from_text(text)?);
     }
     if text.len() < MIN_NAIVE_CHARS {
         return None;
@@ -62,10 +61,9 @@ fn from_text(text: &str) -> Option<FeederTime> {
     Some(FeederTime { time, zoned: false })
 }
 
-fn from_epoch(value: &Value) -> Option<FeederTime> {
-    let number = fields::number(value)?.value;
+fn from_epoch(number: Number) -> Option<FeederTime> {
     // Seconds reach 1e11 in the year 5138, milliseconds 1e14.
-    let microseconds = match number {
+    let microseconds = match number.value {
         n if n >= 1e14 => n,
         n if n >= 1e11 => n * 1e3,
         n => n * 1e6,
@@ -76,14 +74,14 @@ fn from_epoch(value: &Value) -> Option<FeederTime> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::{Value as Json, json};
 
     use super::FeederTime;
 
     #[test]
     fn zones_are_kept_apart_from_naive_times() {
         let nine = "2026-03-18T09:03:20Z";
-        let cases: &[(Value, Option<(&str, bool)>)] = &[
+        let cases: &[(Json, Option<(&str, bool)>)] = &[
             (
                 json!("2026-03-18T09:03:20.000000+00:00"),
                 Some((nine, true)),
@@ -115,7 +113,7 @@ mod tests {
                 time: time.parse().unwrap(),
                 zoned,
             });
-            assert_eq!(FeederTime::read(value), expected, "{value}");
+            assert_eq!(FeederTime::read(&value.into()), expected, "{value}");
         }
     }
 }

@@ -54,15 +54,18 @@ const MAX_LEVELS: usize = 16;
 
 impl<'a> Topic<'a> {
     pub(crate) fn read(topic: &'a str) -> Self {
-        let levels: Vec<&str> = topic
-            .trim_start_matches('/')
-            .split('/')
-            .take(MAX_LEVELS)
-            .collect();
+        let mut levels = [""; MAX_LEVELS];
+        let split = topic.trim_start_matches('/').split('/');
+        let count = levels
+            .iter_mut()
+            .zip(split)
+            .map(|(level, text)| *level = text)
+            .count();
+        let levels = &levels[..count];
         if levels.iter().skip(1).any(|level| *level == "internal") {
             return Self::of(Kind::Internal);
         }
-        match levels.as_slice() {
+        match levels {
             [_, "client", key, "packets"] => Self::of(Kind::ClientPackets).observed_by(key),
             [_, "client", key, ..] => Self::of(Kind::ClientReport).observed_by(key),
             [_, "message", "channel", tail] => Self::companion(Kind::Channel, tail),
