@@ -195,7 +195,7 @@ impl Interpreter {
             hash: frame.packet_hash().0,
             route_type: frame.route.code(),
             payload_type: frame.payload_type.code(),
-            path_json: serde_json::Value::from(corescope::hops(&frame, &payload)).to_string(),
+            path_json: corescope::path_json(&frame, &payload),
             path_is_frame_path,
             raw: heard.raw,
             observer,

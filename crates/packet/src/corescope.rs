@@ -12,6 +12,8 @@ mod build;
 mod fields;
 mod time;
 
+use std::slice::ChunksExact;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -75,12 +77,42 @@ pub fn decoded_json(
 /// The hops of CoreScope's `path_json` column, in upper-case hex: the path of the frame, or for a
 /// TRACE the nodes to visit.
 pub fn hops(frame: &Frame<'_>, payload: &Result<Payload<'_>, PayloadError>) -> Vec<String> {
+    hop_bytes(frame, payload).map(hex::encode_upper).collect()
+}
+
+/// CoreScope's `path_json` column: [`hops`] as a JSON array.
+pub fn path_json(frame: &Frame<'_>, payload: &Result<Payload<'_>, PayloadError>) -> String {
+    hops_json(hop_bytes(frame, payload))
+}
+
+fn hop_bytes<'a>(
+    frame: &Frame<'a>,
+    payload: &Result<Payload<'a>, PayloadError>,
+) -> ChunksExact<'a, u8> {
     match payload {
-        Ok(Payload::Trace(trace)) => trace.entries().map(hex::encode_upper).collect(),
+        Ok(Payload::Trace(trace)) => trace.entries(),
         // The path of a TRACE holds signal values.
-        Err(_) if frame.payload_type == PayloadType::Trace => Vec::new(),
-        _ => frame.path.entries().map(hex::encode_upper).collect(),
+        Err(_) if frame.payload_type == PayloadType::Trace => [].chunks_exact(1),
+        _ => frame.path.entries(),
     }
+}
+
+/// An array of hex texts. Written by hand, as each reception has one.
+fn hops_json(hops: ChunksExact<'_, u8>) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+    let hop_len = hops.clone().next().map_or(0, <[u8]>::len);
+    let mut json = String::with_capacity(hops.len() * (2 * hop_len + 3) + 2);
+    json.push('[');
+    for (n, hop) in hops.enumerate() {
+        json.push_str(if n == 0 { "\"" } else { ",\"" });
+        for byte in hop {
+            json.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            json.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        json.push('"');
+    }
+    json.push(']');
+    json
 }
 
 /// CoreScope's `channel_hash` column, which only `GRP_TXT` has: the channel's name when it was

@@ -268,7 +268,7 @@ proptest! {
         let inputs = Inputs { regions: Some(&regions), shared_secret: Some(&secret) };
         prop_assert!(serde_json::to_value(view(&frame, &analysis, &inputs)).is_ok());
         prop_assert!(!corescope::decoded_json_string(&frame, &analysis).is_empty());
-        corescope::hops(&frame, &analysis.payload);
+        corescope::path_json(&frame, &analysis.payload);
         corescope::channel_hash(&analysis);
     }
 

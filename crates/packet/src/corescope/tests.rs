@@ -200,8 +200,9 @@ fn hops_and_channel_hash_are_upper_case() {
     let frame = Frame::decode(&bytes).unwrap();
     let analysis = Analysis::new(&frame, &keys);
     assert_eq!(hops(&frame, &analysis.payload), ["ABCD"]);
+    assert_eq!(path_json(&frame, &analysis.payload), r#"["ABCD"]"#);
     assert_eq!(channel_hash(&analysis).as_deref(), Some("enc_FA"));
     let trace = hex::decode("260119000000000000000000e0a6").unwrap();
     let frame = Frame::decode(&trace).unwrap();
-    assert_eq!(hops(&frame, &frame.decode_payload()), ["E0", "A6"]);
+    assert_eq!(path_json(&frame, &frame.decode_payload()), r#"["E0","A6"]"#);
 }
