@@ -130,11 +130,12 @@ impl Harness {
         self.folder.path().join(name)
     }
 
-    /// Waits for more acknowledgements than there were when this was last asked.
+    /// Waits for more acknowledgements than there were when this was last asked: longer than the longest pause
+    /// before a reconnect, which is 45 s.
     pub(crate) fn wait_for_acks(&mut self, more: usize) {
         let proxy = &self.proxy;
         let seen = self.seen;
-        let now = wait_until("acknowledgements", Duration::from_secs(20), || {
+        let now = wait_until("acknowledgements", Duration::from_mins(1), || {
             let count = proxy.count();
             (count >= seen + more).then_some(count)
         });
