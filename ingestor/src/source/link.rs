@@ -2,6 +2,7 @@
 //! and is never reused: an acknowledgement handle dies with its connection, so it can't acknowledge whatever
 //! message has that packet id on the next one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -140,8 +141,8 @@ impl std::fmt::Display for LinkError {
 /// The acknowledgement of one message, good for the connection that brought it.
 #[derive(Debug)]
 pub(crate) enum Ack {
-    V4(rumqttc_v4::AsyncClient, rumqttc_v4::ManualAck),
-    V5(rumqttc_v5::AsyncClient, rumqttc_v5::ManualAck),
+    V4(Arc<rumqttc_v4::AsyncClient>, rumqttc_v4::ManualAck),
+    V5(Arc<rumqttc_v5::AsyncClient>, rumqttc_v5::ManualAck),
 }
 
 impl Ack {
@@ -157,8 +158,8 @@ impl Ack {
 /// The requests one can make of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum LinkClient {
-    V4(rumqttc_v4::AsyncClient),
-    V5(rumqttc_v5::AsyncClient),
+    V4(Arc<rumqttc_v4::AsyncClient>),
+    V5(Arc<rumqttc_v5::AsyncClient>),
 }
 
 impl LinkClient {
@@ -187,10 +188,11 @@ impl LinkClient {
     }
 }
 
-/// A connection, to be polled until it ends.
+/// A connection, to be polled until it ends. Its client is shared, since each message that is not acknowledged
+/// yet holds it, and a clone has several counters.
 pub(crate) enum Link {
-    V4(Box<rumqttc_v4::EventLoop>, rumqttc_v4::AsyncClient),
-    V5(Box<rumqttc_v5::EventLoop>, rumqttc_v5::AsyncClient),
+    V4(Box<rumqttc_v4::EventLoop>, Arc<rumqttc_v4::AsyncClient>),
+    V5(Box<rumqttc_v5::EventLoop>, Arc<rumqttc_v5::AsyncClient>),
 }
 
 impl Link {

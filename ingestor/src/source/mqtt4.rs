@@ -1,5 +1,7 @@
 //! MQTT 3.1.1 by rumqttc-v4-next.
 
+use std::sync::Arc;
+
 use rumqttc_v4::mqttbytes::Error as WireError;
 use rumqttc_v4::mqttbytes::v4::{ConnectReturnCode, SubscribeReasonCode};
 use rumqttc_v4::{
@@ -60,7 +62,7 @@ pub(super) fn new(options: &LinkOptions) -> Result<Link, String> {
         .try_build()
         .map_err(|e| e.to_string())?;
     event_loop.network_options = network;
-    Ok(Link::V4(Box::new(event_loop), client))
+    Ok(Link::V4(Box::new(event_loop), Arc::new(client)))
 }
 
 pub(super) fn subscribe(client: &AsyncClient, topics: &[String], qos: u8) -> bool {
@@ -73,7 +75,7 @@ pub(super) fn subscribe(client: &AsyncClient, topics: &[String], qos: u8) -> boo
 
 pub(super) async fn poll(
     event_loop: &mut EventLoop,
-    client: &AsyncClient,
+    client: &Arc<AsyncClient>,
 ) -> Result<LinkEvent, LinkError> {
     Ok(match event_loop.poll().await.map_err(error)? {
         Event::Incoming(Packet::ConnAck(ack)) => LinkEvent::Connected {
@@ -82,7 +84,7 @@ pub(super) async fn poll(
         Event::Incoming(Packet::Publish(publish)) => {
             let ack = client
                 .prepare_ack(&publish)
-                .map(|ack| Ack::V4(client.clone(), ack));
+                .map(|ack| Ack::V4(Arc::clone(client), ack));
             LinkEvent::Publish(Incoming {
                 topic: publish.topic,
                 payload: publish.payload,

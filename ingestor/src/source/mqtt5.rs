@@ -1,6 +1,7 @@
 //! MQTT 5 by rumqttc-v5-next.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use rumqttc_v5::mqttbytes::Error as WireError;
 use rumqttc_v5::mqttbytes::v5::{DisconnectReasonCode, RetainForwardRule, SubscribeReasonCode};
@@ -72,7 +73,7 @@ pub(super) fn new(options: &LinkOptions) -> Result<Link, String> {
         .unbounded()
         .try_build()
         .map_err(|e| e.to_string())?;
-    Ok(Link::V5(Box::new(event_loop), client))
+    Ok(Link::V5(Box::new(event_loop), Arc::new(client)))
 }
 
 pub(super) fn subscribe(client: &AsyncClient, topics: &[String], qos: u8) -> bool {
@@ -86,7 +87,7 @@ pub(super) fn subscribe(client: &AsyncClient, topics: &[String], qos: u8) -> boo
 
 pub(super) async fn poll(
     event_loop: &mut EventLoop,
-    client: &AsyncClient,
+    client: &Arc<AsyncClient>,
 ) -> Result<LinkEvent, LinkError> {
     Ok(match event_loop.poll().await.map_err(error)? {
         Event::Incoming(Packet::ConnAck(ack)) => {
@@ -99,7 +100,7 @@ pub(super) async fn poll(
         Event::Incoming(Packet::Publish(publish)) => {
             let ack = client
                 .prepare_ack(&publish)
-                .map(|ack| Ack::V5(client.clone(), ack));
+                .map(|ack| Ack::V5(Arc::clone(client), ack));
             LinkEvent::Publish(Incoming {
                 topic: publish.topic,
                 payload: publish.payload,
