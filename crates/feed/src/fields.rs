@@ -115,8 +115,9 @@ pub(crate) fn text<'a>(value: &'a Value<'a>, max_chars: usize) -> Option<Cow<'a,
 /// True for whatever would garble a log.
 pub(crate) fn has_control_characters(text: &str) -> bool {
     if text.is_ascii() {
-        // Nearly every text, and several times as fast.
-        text.bytes().any(|b| b.is_ascii_control())
+        // Nearly every text. Without an early end this takes 16 bytes at a time.
+        text.bytes()
+            .fold(false, |any, b| any | b.is_ascii_control())
     } else {
         text.contains(char::is_control)
     }
