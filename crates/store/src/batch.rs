@@ -9,7 +9,7 @@ mod reports;
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::fence::{Fence, Totals};
@@ -58,22 +58,22 @@ impl BatchState {
     ///
     /// # Errors
     /// Nothing was written then, and nothing is remembered of it.
-    pub(crate) async fn write(
+    pub(crate) fn write(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         records: &[Record],
         describe: &dyn Describe,
     ) -> Result<Outcome> {
-        transaction::begin(db).await?;
-        let written = self.write_in_transaction(db, records, describe).await;
+        transaction::begin_batch(db)?;
+        let written = self.write_in_transaction(db, records, describe);
         let (outcome, pending) = match written {
             // All of it is durable already. A commit would write all the same: SQLite notes the highest id
             // that an INSERT was tried with.
             Ok((outcome, Pending { nothing: true, .. })) => {
-                transaction::abandon(db).await?;
+                transaction::abandon_batch(db)?;
                 return Ok(outcome);
             }
-            written => transaction::finish(db, written).await?,
+            written => transaction::finish_batch(db, written)?,
         };
         for (id, idx) in pending.observers {
             self.observers.insert(&id, idx);
@@ -84,9 +84,9 @@ impl BatchState {
         Ok(outcome)
     }
 
-    async fn write_in_transaction(
+    fn write_in_transaction(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         records: &[Record],
         describe: &dyn Describe,
     ) -> Result<(Outcome, Pending)> {
@@ -95,9 +95,7 @@ impl BatchState {
         let mut dropped: Vec<Dropped> = Vec::new();
         let mut seen: BTreeMap<i64, Seen> = BTreeMap::new();
 
-        let who = self
-            .resolve_observers(db, records, &mut pending, &mut dropped)
-            .await?;
+        let who = self.resolve_observers(db, records, &mut pending, &mut dropped)?;
 
         let mut receptions: Vec<(&Reception, i64)> = Vec::new();
         let mut statuses: Vec<(&Status, i64)> = Vec::new();
@@ -129,8 +127,7 @@ impl BatchState {
                 &mut seen,
                 &mut outcome,
                 &mut pending,
-            )
-            .await?;
+            )?;
         }
         pending.nothing = pending.observers.is_empty()
             && seen.is_empty()
@@ -139,20 +136,20 @@ impl BatchState {
             && clients.is_empty()
             && neighbors.is_empty()
             && dropped.is_empty();
-        self.write_statuses(db, &statuses).await?;
-        self.touch_observers(db, seen).await?;
-        self.write_clients(db, &clients).await?;
-        self.write_neighbors(db, &neighbors).await?;
-        self.write_dropped(db, &dropped, &mut outcome).await?;
-        self.fence.add(db, totals(&outcome)).await?;
+        self.write_statuses(db, &statuses)?;
+        self.touch_observers(db, seen)?;
+        self.write_clients(db, &clients)?;
+        self.write_neighbors(db, &neighbors)?;
+        self.write_dropped(db, &dropped, &mut outcome)?;
+        self.fence.add_in_batch(db, totals(&outcome))?;
         Ok((outcome, pending))
     }
 
     /// The `observer_idx` of each record's observer. Rows of observers not seen before are made first: an
     /// observation must never point at nobody.
-    async fn resolve_observers(
+    fn resolve_observers(
         &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         records: &[Record],
         pending: &mut Pending,
         dropped: &mut Vec<Dropped>,
@@ -169,7 +166,7 @@ impl BatchState {
             let key = crate::rows::observer_key(&observer.id);
             if let Some(idx) = self
                 .observers
-                .get(&observer.id)
+                .by_key(&key)
                 .or_else(|| fresh.get(key.as_ref()).copied())
             {
                 who.push(Some(idx));
@@ -192,8 +189,7 @@ impl BatchState {
                     .push(&observer.name)
                     .push(&observer.iata)
                     .push(observer.seen_at.map(time::text));
-            })
-            .await?;
+            })?;
         pending.observers = rows
             .into_iter()
             .map(|(idx, observer)| (observer.id.clone(), idx))

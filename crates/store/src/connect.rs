@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::OpenFlags;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
@@ -17,9 +18,15 @@ use crate::{in_use, mutant};
 
 /// The statements of a connection that writes. They read the file, so they can find it damaged: sqlx would
 /// then close the connection behind our back if they were among its own.
-const SETTINGS: &str = "PRAGMA synchronous = FULL; \
+const SETTINGS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; \
     PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; \
     PRAGMA temp_store = MEMORY";
+/// How much of the file the two connections keep in memory once batches are written, together 16 MiB. Batches come
+/// all the time and all over the indexes, what else is written is little.
+const BATCH_CACHE: &str = "PRAGMA cache_size = -12288";
+const OTHER_CACHE: &str = "PRAGMA cache_size = -4096";
+/// More than there are statements in a batch, in all their sizes.
+const BATCH_STATEMENTS: usize = 96;
 
 /// How often, and in what steps, it is looked whether another process lets go of a CoreScope database.
 const IN_USE_LOOKS: u32 = 5;
@@ -136,6 +143,35 @@ pub(crate) async fn switch_to_wal(db: &mut SqliteConnection, path: &Path) -> Res
     }
 }
 
+/// The connection that batches are written by, on the thread of whoever writes; everything else goes on through
+/// `other`, which has checked and migrated the file. The file is not read here.
+pub(crate) async fn connect_for_batches(
+    other: &mut SqliteConnection,
+    path: &Path,
+) -> Result<rusqlite::Connection> {
+    let action = "open the database for batches";
+    sqlx::raw_sql(OTHER_CACHE)
+        .execute(other)
+        .await
+        .during(action)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = rusqlite::Connection::open_with_flags(path, flags).during(action)?;
+    db.busy_timeout(BUSY_TIMEOUT).during(action)?;
+    db.set_prepared_statement_cache_capacity(BATCH_STATEMENTS);
+    db.execute_batch(SETTINGS).during(action)?;
+    db.execute_batch(BATCH_CACHE).during(action)?;
+    if mutant::is_active("synchronous-normal") {
+        db.execute_batch("PRAGMA synchronous = NORMAL")
+            .during(action)?;
+        return Ok(db);
+    }
+    let level = db
+        .query_row("PRAGMA synchronous", [], |row| row.get(0))
+        .during(action)?;
+    synchronous_is_full(level)?;
+    Ok(db)
+}
+
 /// Lets a connection go after `error`.
 ///
 /// A damaged file is never closed: the last connection to close checkpoints the WAL, unchecked, over what is
@@ -163,6 +199,10 @@ async fn check_synchronous(db: &mut SqliteConnection) -> Result<()> {
         .fetch_one(db)
         .await
         .during(action)?;
+    synchronous_is_full(level)
+}
+
+fn synchronous_is_full(level: i64) -> Result<()> {
     if level == 2 {
         Ok(())
     } else {

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::SqliteError;
-
 use crate::filesystem::{folder_of, free_and_total_bytes};
 
 /// A result of the store.
@@ -151,9 +149,11 @@ pub enum Error {
     Sqlite {
         /// What was tried.
         action: &'static str,
+        /// The extended result code, where SQLite itself failed.
+        code: Option<i32>,
         /// The cause.
         #[source]
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -187,15 +187,10 @@ impl Error {
 
     /// SQLite's extended result code, where there is one.
     pub fn sqlite_code(&self) -> Option<i32> {
-        let Self::Sqlite {
-            source: sqlx::Error::Database(error),
-            ..
-        } = self
-        else {
-            return None;
-        };
-        error.try_downcast_ref::<SqliteError>()?;
-        error.code()?.parse().ok()
+        match self {
+            Self::Sqlite { code, .. } => *code,
+            _ => None,
+        }
     }
 
     /// Whether a reader ended the query because it took too long.
@@ -282,7 +277,23 @@ pub(crate) trait SqliteContext<T> {
 
 impl<T> SqliteContext<T> for std::result::Result<T, sqlx::Error> {
     fn during(self, action: &'static str) -> Result<T> {
-        self.map_err(|source| Error::Sqlite { action, source })
+        self.map_err(|source| Error::Sqlite {
+            action,
+            code: source
+                .as_database_error()
+                .and_then(|error| error.code()?.parse().ok()),
+            source: source.into(),
+        })
+    }
+}
+
+impl<T> SqliteContext<T> for rusqlite::Result<T> {
+    fn during(self, action: &'static str) -> Result<T> {
+        self.map_err(|source| Error::Sqlite {
+            action,
+            code: source.sqlite_error().map(|error| error.extended_code),
+            source: source.into(),
+        })
     }
 }
 

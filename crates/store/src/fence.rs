@@ -2,9 +2,16 @@
 
 use std::path::PathBuf;
 
+use rusqlite::{Connection, params};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Error, Result, SqliteContext};
+
+/// Whether the token is still ours.
+const CHECK: &str = "SELECT 1 FROM store_state WHERE id = 1 AND fencing_token = ?";
+/// Adds to the totals if the token is still ours.
+const ADD: &str = "UPDATE store_state SET transmissions = transmissions + ?, observations = observations + ?, \
+    bad_signatures = bad_signatures + ?, dropped = dropped + ? WHERE id = 1 AND fencing_token = ?";
 
 /// What a transaction adds to the totals of the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,12 +37,11 @@ impl Fence {
     /// Finds out whether another writer has taken over. It writes nothing, so a transaction that has nothing
     /// to write stays without a sync.
     pub(crate) async fn check(&self, db: &mut SqliteConnection) -> Result<()> {
-        let ours: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM store_state WHERE id = 1 AND fencing_token = ?")
-                .bind(&self.token)
-                .fetch_optional(db)
-                .await
-                .during("look who writes")?;
+        let ours: Option<i64> = sqlx::query_scalar(CHECK)
+            .bind(&self.token)
+            .fetch_optional(db)
+            .await
+            .during("look who writes")?;
         self.taken_over_unless(ours.is_some())
     }
 
@@ -50,19 +56,37 @@ impl Fence {
             bad_signatures,
             dropped,
         } = totals;
-        let result = sqlx::query(
-            "UPDATE store_state SET transmissions = transmissions + ?, observations = observations + ?, \
-             bad_signatures = bad_signatures + ?, dropped = dropped + ? WHERE id = 1 AND fencing_token = ?",
-        )
-        .bind(transmissions)
-        .bind(observations)
-        .bind(bad_signatures)
-        .bind(dropped)
-        .bind(&self.token)
-        .execute(db)
-        .await
-        .during("update the totals")?;
+        let result = sqlx::query(ADD)
+            .bind(transmissions)
+            .bind(observations)
+            .bind(bad_signatures)
+            .bind(dropped)
+            .bind(&self.token)
+            .execute(db)
+            .await
+            .during("update the totals")?;
         self.taken_over_unless(result.rows_affected() == 1)
+    }
+
+    /// [`Self::add`] for a batch.
+    pub(crate) fn add_in_batch(&self, db: &Connection, totals: Totals) -> Result<()> {
+        let Totals {
+            transmissions,
+            observations,
+            bad_signatures,
+            dropped,
+        } = totals;
+        let token = &self.token;
+        let ours = if totals == Totals::default() {
+            let mut check = db.prepare_cached(CHECK).during("look who writes")?;
+            check.exists([token]).during("look who writes")?
+        } else {
+            let action = "update the totals";
+            let mut add = db.prepare_cached(ADD).during(action)?;
+            let values = params![transmissions, observations, bad_signatures, dropped, token];
+            add.execute(values).during(action)? == 1
+        };
+        self.taken_over_unless(ours)
     }
 
     fn taken_over_unless(&self, ours: bool) -> Result<()> {

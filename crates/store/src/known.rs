@@ -87,7 +87,12 @@ impl KnownObservers {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<i64> {
-        self.by_key.get(observer_key(id).as_ref()).copied()
+        self.by_key(observer_key(id).as_ref())
+    }
+
+    /// The observer whose [`observer_key`] this is.
+    pub(crate) fn by_key(&self, key: &str) -> Option<i64> {
+        self.by_key.get(key).copied()
     }
 
     pub(crate) fn len(&self) -> usize {

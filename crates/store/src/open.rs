@@ -11,7 +11,7 @@ use crate::adopt::{self, Adopted, AdoptionProgress};
 use crate::barrier;
 use crate::batch::BatchState;
 use crate::checkpoint::Checkpoint;
-use crate::connect::{Found, connect, let_go, set_up};
+use crate::connect::{Found, connect, connect_for_batches, let_go, set_up};
 use crate::error::{Class, Result, SqliteContext};
 use crate::fence::Fence;
 use crate::filesystem::{Ballast, check_kind, folder_of, prepare_folder};
@@ -136,7 +136,7 @@ impl Store {
             other => other?,
         };
         let Prepared {
-            db,
+            mut db,
             state,
             instance,
             opened,
@@ -145,6 +145,7 @@ impl Store {
             tracing::warn!(error = %error, "No room for the ballast file: the disk is almost full");
         }
         let store = Self {
+            batches: connect_for_batches(&mut db, &options.path).await?,
             options,
             db,
             state,

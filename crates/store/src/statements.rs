@@ -1,9 +1,13 @@
 //! Every statement of the write path, in one place.
+//!
+//! Those that carry most rows say `OR FAIL`: with the usual `OR ABORT` SQLite copies each page that a statement of
+//! several rows changes, to be able to undo the statement. A batch that fails is undone as a whole anyway.
 
 use crate::sql::RowsStatement;
 
-/// How many hashes one look-up carries; the rest of the list is NULL, which matches nothing.
-pub(crate) const LOOKUP_SIZES: [usize; 2] = [256, 8];
+/// What the writer must know of a transmission that is in the file.
+pub(crate) const LOOK_UP: &str =
+    "SELECT id, substr(raw_hex, 1, 12), unixepoch(first_seen) FROM transmissions WHERE hash = ?";
 
 /// The statements of the writer, made once.
 #[derive(Debug)]
@@ -24,7 +28,6 @@ pub(crate) struct Statements {
     pub(crate) insert_client_receptions: RowsStatement,
     pub(crate) touch_client_observers: RowsStatement,
     pub(crate) upsert_neighbors: RowsStatement,
-    pub(crate) lookup: [sqlx::SqlStr; LOOKUP_SIZES.len()],
 }
 
 impl Statements {
@@ -32,20 +35,20 @@ impl Statements {
         Self {
             insert_observers: RowsStatement::new(
                 "add observers",
-                "INSERT INTO observers(rowid, id, name, iata, first_seen) VALUES",
+                "INSERT OR FAIL INTO observers(rowid, id, name, iata, first_seen) VALUES",
                 5,
                 "",
             ),
             insert_observations: RowsStatement::new(
                 "add observations",
-                "INSERT INTO observations(id, transmission_id, observer_idx, direction, snr, rssi, score, \
+                "INSERT OR FAIL INTO observations(id, transmission_id, observer_idx, direction, snr, rssi, score, \
                  path_json, timestamp, raw_hex, arrived_at, feeder_time, time_source, duration_ms) VALUES",
                 14,
                 "ON CONFLICT DO NOTHING",
             ),
             insert_transmissions: RowsStatement::new(
                 "add transmissions",
-                "INSERT INTO transmissions(id, raw_hex, hash, first_seen, route_type, payload_type, \
+                "INSERT OR FAIL INTO transmissions(id, raw_hex, hash, first_seen, route_type, payload_type, \
                  payload_version, decoded_json, from_pubkey, last_seen, channel_hash, scope_name, \
                  observation_count) VALUES",
                 13,
@@ -176,13 +179,6 @@ impl Statements {
                 "ON CONFLICT DO UPDATE SET count = count + 1, last_seen = excluded.last_seen \
                  WHERE excluded.last_seen > coalesce(last_seen, '')",
             ),
-            lookup: LOOKUP_SIZES.map(|n| {
-                let sql = format!(
-                    "SELECT hash, id, substr(raw_hex, 1, 12), unixepoch(first_seen) FROM transmissions WHERE hash IN ({})",
-                    vec!["?"; n].join(",")
-                );
-                sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(sql))
-            }),
         }
     }
 }

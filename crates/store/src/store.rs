@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::barrier::BARRIER_WAIT;
 use crate::batch::BatchState;
@@ -21,7 +22,10 @@ use crate::rows::{Describe, Dropped, Outcome, Record};
 #[derive(Debug)]
 pub struct Store {
     pub(crate) options: StoreOptions,
+    /// For everything but batches.
     pub(crate) db: SqliteConnection,
+    /// For batches.
+    pub(crate) batches: rusqlite::Connection,
     pub(crate) state: BatchState,
     pub(crate) ballast: Ballast,
     pub(crate) lock: WriterLock,
@@ -56,19 +60,27 @@ impl Store {
     /// Anything but a refused row; nothing of the failing group was written then, though groups before it may
     /// have been. Writing the same records again is harmless. Without the room set aside for a full disk
     /// nothing is written: that counts as full.
+    #[expect(
+        clippy::unused_async,
+        reason = "that it blocks its thread, and how, is no business of callers"
+    )]
     pub async fn write(&mut self, records: &[Record], describe: &dyn Describe) -> Result<Outcome> {
+        on_this_thread(|| self.write_groups(records, describe))
+    }
+
+    fn write_groups(&mut self, records: &[Record], describe: &dyn Describe) -> Result<Outcome> {
         self.ballast.fill()?;
         let mut outcome = Outcome::default();
         // Groups still to write, the next one last.
         let mut groups = vec![records];
         while let Some(group) = groups.pop() {
-            match self.write_group(group, describe).await {
+            match self.write_group(group, describe) {
                 Ok(done) => outcome.merge(done),
                 Err(error) if error.class() == Class::Row => match group {
                     [] => return Err(error),
                     [record] => {
                         let letter = dead_letter(record, &error).ok_or(error)?;
-                        outcome.merge(self.write_group(&[letter], describe).await?);
+                        outcome.merge(self.write_group(&[letter], describe)?);
                     }
                     group => {
                         let (first, second) = group.split_at(group.len() / 2);
@@ -81,10 +93,9 @@ impl Store {
         Ok(outcome)
     }
 
-    async fn write_group(&mut self, group: &[Record], describe: &dyn Describe) -> Result<Outcome> {
+    fn write_group(&mut self, group: &[Record], describe: &dyn Describe) -> Result<Outcome> {
         self.state
-            .write(&mut self.db, group, describe)
-            .await
+            .write(&self.batches, group, describe)
             .map_err(|error| error.or_no_room(&self.options.path))
     }
 
@@ -115,13 +126,14 @@ impl Store {
         let Self {
             options,
             db,
+            batches,
             lock,
             state: _,
             ballast: _,
             instance: _,
         } = self;
         // Not closed, for the reason that `let_go` gives.
-        std::mem::forget(db);
+        std::mem::forget((db, batches));
         let aside = quarantine::set_aside(&options.path)?;
         let (store, opened) = Self::open_locked(options, lock).await?;
         Ok((store, opened, aside))
@@ -135,10 +147,13 @@ impl Store {
         let Self {
             options,
             db,
+            batches,
             lock: _lock,
             ..
         } = self;
-        db.close().await.during("close the database")?;
+        let action = "close the database";
+        batches.close().map_err(|(_, error)| error).during(action)?;
+        db.close().await.during(action)?;
         Life::end(&options.path);
         Ok(())
     }
@@ -146,6 +161,14 @@ impl Store {
     /// Notes that this life ends in an I/O error, so that the next one completes its first checkpoint.
     pub fn note_io_error(&self) {
         Life::note_io_error(&self.options.path);
+    }
+}
+
+/// Does work that blocks. The tasks of this thread, if it is one of several, go on on another one.
+fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

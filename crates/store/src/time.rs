@@ -5,12 +5,9 @@ use jiff::Timestamp;
 /// The time as v3 stores it in text columns, for example `2026-11-21T04:06:00Z`.
 pub(crate) fn text(unix_seconds: i64) -> String {
     // Out of range only beyond the year 9999: then the nearest end of what can be written.
-    let time = Timestamp::from_second(unix_seconds).unwrap_or(if unix_seconds < 0 {
-        Timestamp::UNIX_EPOCH
-    } else {
-        Timestamp::MAX
-    });
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    Timestamp::from_second(unix_seconds.min(Timestamp::MAX.as_second()))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }
 
 /// The time of now in the form of [`text`].

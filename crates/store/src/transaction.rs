@@ -3,6 +3,7 @@
 //! sqlx's own `Transaction` is not used by the writer: SQLite rolls back by itself after some errors (a full
 //! disk is one), sqlx's ROLLBACK then fails, and it believes itself inside a transaction for ever after.
 
+use rusqlite::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Result, SqliteContext};
@@ -35,11 +36,27 @@ pub(crate) async fn finish<T>(db: &mut SqliteConnection, done: Result<T>) -> Res
     done
 }
 
-/// Ends a transaction that has nothing to keep.
-pub(crate) async fn abandon(db: &mut SqliteConnection) -> Result<()> {
-    sqlx::query("ROLLBACK")
-        .execute(db)
-        .await
-        .during("roll back")?;
-    Ok(())
+/// [`begin`] for a batch.
+pub(crate) fn begin_batch(db: &Connection) -> Result<()> {
+    execute(db, "BEGIN IMMEDIATE").during("begin a transaction")
+}
+
+/// [`finish`] for a batch.
+pub(crate) fn finish_batch<T>(db: &Connection, done: Result<T>) -> Result<T> {
+    let done = done.and_then(|done| execute(db, "COMMIT").during("commit").map(|()| done));
+    if done.is_err()
+        && let Err(error) = execute(db, "ROLLBACK")
+    {
+        tracing::debug!(%error, "Nothing to roll back: SQLite has done it by itself");
+    }
+    done
+}
+
+/// Ends a batch that has nothing to keep.
+pub(crate) fn abandon_batch(db: &Connection) -> Result<()> {
+    execute(db, "ROLLBACK").during("roll back")
+}
+
+fn execute(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
 }

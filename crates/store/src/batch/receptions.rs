@@ -1,16 +1,16 @@
 //! Receptions: which packets are new, their observations, and what is counted of them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Row, SqlStr};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{BatchState, Pending, Seen, note_sign_of_life};
 use crate::error::{Result, SqliteContext};
 use crate::known::{FrameHead, KnownTransmission};
 use crate::observed_frame;
 use crate::rows::{Describe, Description, NodeAdvert, Outcome, Reception};
-use crate::statements::LOOKUP_SIZES;
+use crate::statements::LOOK_UP;
 use crate::time;
 
 /// A transmission that this batch touches.
@@ -23,7 +23,35 @@ struct Touched<'a> {
     first_seen: i64,
 }
 
-impl Touched<'_> {
+impl<'a> Touched<'a> {
+    /// One that is in the file.
+    fn again(known: KnownTransmission) -> Self {
+        Self {
+            known,
+            new: None,
+            observations: 0,
+            last_seen: 0,
+            first_seen: known.first_seen,
+        }
+    }
+
+    /// One that is not.
+    fn new(reception: &'a Reception, id: i64, describe: &dyn Describe) -> Self {
+        let description = reception
+            .description
+            .clone()
+            .unwrap_or_else(|| Box::new(describe.describe(reception)));
+        let known = KnownTransmission {
+            id,
+            head: FrameHead::of(&reception.raw),
+            first_seen: reception.heard_at,
+        };
+        Self {
+            new: Some((reception, description)),
+            ..Self::again(known)
+        }
+    }
+
     /// What is stored of a reception's frame beside the transmission's.
     fn own_frame(&self, reception: &Reception) -> Option<String> {
         let is_first = |(first, _): &(&Reception, _)| first.raw == reception.raw;
@@ -46,55 +74,34 @@ struct Observation<'a> {
 }
 
 impl BatchState {
-    pub(super) async fn write_receptions(
+    pub(super) fn write_receptions(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         receptions: &[(&Reception, i64)],
         describe: &dyn Describe,
         seen: &mut BTreeMap<i64, Seen>,
         outcome: &mut Outcome,
         pending: &mut Pending,
     ) -> Result<()> {
-        let in_file = self.look_up(db, receptions).await?;
         let mut index: HashMap<[u8; 8], usize> = HashMap::new();
         let mut touched: Vec<Touched<'_>> = Vec::new();
         let mut observations: Vec<Observation<'_>> = Vec::with_capacity(receptions.len());
         for &(reception, observer_idx) in receptions {
-            let transmission = *index.entry(reception.hash).or_insert_with(|| {
-                let known = self
-                    .transmissions
-                    .get(reception.hash)
-                    .or_else(|| in_file.get(&reception.hash).copied());
-                touched.push(if let Some(known) = known {
-                    Touched {
-                        known,
-                        new: None,
-                        observations: 0,
-                        last_seen: 0,
-                        first_seen: known.first_seen,
-                    }
-                } else {
-                    let known = KnownTransmission {
-                        id: self.next_transmission,
-                        head: FrameHead::of(&reception.raw),
-                        first_seen: reception.heard_at,
+            let transmission = match index.entry(reception.hash) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    let known = match self.transmissions.get(reception.hash) {
+                        Some(known) => Some(known),
+                        None => look_up(db, reception.hash)?,
                     };
-                    self.next_transmission += 1;
-                    let description = reception
-                        .description
-                        .clone()
-                        .unwrap_or_else(|| Box::new(describe.describe(reception)));
-                    let new = Some((reception, description));
-                    Touched {
-                        known,
-                        new,
-                        observations: 0,
-                        last_seen: 0,
-                        first_seen: reception.heard_at,
-                    }
-                });
-                touched.len() - 1
-            });
+                    touched.push(match known {
+                        Some(known) => Touched::again(known),
+                        None => Touched::new(reception, self.next_transmission, describe),
+                    });
+                    self.next_transmission += i64::from(known.is_none());
+                    *entry.insert(touched.len() - 1)
+                }
+            };
             observations.push(Observation {
                 id: self.next_observation,
                 transmission,
@@ -106,8 +113,7 @@ impl BatchState {
             self.next_observation += 1;
         }
 
-        self.insert_observations(db, &mut observations, &touched)
-            .await?;
+        self.insert_observations(db, &mut observations, &touched)?;
 
         let mut hourly: BTreeMap<(i64, i64, u8), (i64, i64)> = BTreeMap::new();
         for observation in &observations {
@@ -136,24 +142,21 @@ impl BatchState {
             }
         }
 
-        self.write_transmissions(db, &touched, outcome).await?;
-        self.write_nodes(db, &touched).await?;
+        self.write_transmissions(db, &touched, outcome)?;
+        self.write_nodes(db, &touched)?;
         let hourly: Vec<_> = hourly.into_iter().collect();
-        self.statements
-            .count_hourly
-            .execute(
-                db,
-                &hourly,
-                |values, ((hour, observer, kind), (observations, transmissions))| {
-                    values
-                        .push(*hour)
-                        .push(*observer)
-                        .push(*kind)
-                        .push(*observations)
-                        .push(*transmissions);
-                },
-            )
-            .await?;
+        self.statements.count_hourly.execute(
+            db,
+            &hourly,
+            |values, ((hour, observer, kind), (observations, transmissions))| {
+                values
+                    .push(*hour)
+                    .push(*observer)
+                    .push(*kind)
+                    .push(*observations)
+                    .push(*transmissions);
+            },
+        )?;
         pending
             .transmissions
             .extend(index.into_iter().map(|(hash, at)| {
@@ -171,94 +174,54 @@ impl BatchState {
         Ok(())
     }
 
-    /// Which of the hashes that memory doesn't know are in the file.
-    async fn look_up(
+    fn insert_observations(
         &self,
-        db: &mut SqliteConnection,
-        receptions: &[(&Reception, i64)],
-    ) -> Result<HashMap<[u8; 8], KnownTransmission>> {
-        let mut unknown: Vec<[u8; 8]> = receptions
-            .iter()
-            .map(|(r, _)| r.hash)
-            .filter(|h| self.transmissions.get(*h).is_none())
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        let mut found = HashMap::new();
-        let mut rest = unknown.as_slice();
-        while !rest.is_empty() {
-            let size = usize::from(rest.len() <= LOOKUP_SIZES[1]);
-            let (now, later) = rest.split_at(rest.len().min(LOOKUP_SIZES[size]));
-            rest = later;
-            let sql: SqlStr = self.statements.lookup[size].clone();
-            // Unbound parameters are NULL, which IN never matches.
-            let query = now.iter().fold(sqlx::query(sql), |query, hash| {
-                query.bind(hex::encode(hash))
-            });
-            for row in query
-                .fetch_all(&mut *db)
-                .await
-                .during("look up transmissions")?
-            {
-                if let Some((hash, known)) = known_from_row(&row).during("look up transmissions")? {
-                    found.insert(hash, known);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    async fn insert_observations(
-        &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         observations: &mut [Observation<'_>],
         touched: &[Touched<'_>],
     ) -> Result<()> {
         let mut incomplete: Vec<std::ops::Range<usize>> = Vec::new();
-        self.statements
-            .insert_observations
-            .run(
-                db,
-                observations,
-                |values, o| {
-                    let r = o.reception;
-                    values
-                        .push(o.id)
-                        .push(touched[o.transmission].known.id)
-                        .push(o.observer_idx)
-                        .push(r.direction)
-                        .push(r.snr)
-                        .push(r.rssi)
-                        .push(r.score)
-                        .push(&r.path_json)
-                        .push(r.heard_at)
-                        .push(&o.raw_hex)
-                        .push(r.arrived_at_ms)
-                        .push(r.feeder_time_ms)
-                        .push(r.time_source as u8)
-                        .push(r.duration_ms);
-                },
-                |range, changed| {
-                    if changed < range.len() as u64 {
-                        incomplete.push(range);
-                    }
-                },
-            )
-            .await?;
+        self.statements.insert_observations.run(
+            db,
+            observations,
+            |values, o| {
+                let r = o.reception;
+                values
+                    .push(o.id)
+                    .push(touched[o.transmission].known.id)
+                    .push(o.observer_idx)
+                    .push(r.direction)
+                    .push(r.snr)
+                    .push(r.rssi)
+                    .push(r.score)
+                    .push(&r.path_json)
+                    .push(r.heard_at)
+                    .push(&o.raw_hex)
+                    .push(r.arrived_at_ms)
+                    .push(r.feeder_time_ms)
+                    .push(r.time_source as u8)
+                    .push(r.duration_ms);
+            },
+            |range, changed| {
+                if changed < range.len() {
+                    incomplete.push(range);
+                }
+            },
+        )?;
         // Some rows of these chunks were there already: ask which ones are new.
         for range in incomplete {
             let chunk = &mut observations[range];
             let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else {
                 continue;
             };
-            let ids: Vec<i64> = sqlx::query_scalar(
-                "SELECT id FROM observations WHERE id BETWEEN ? AND ? ORDER BY id",
-            )
-            .bind(first.id)
-            .bind(last.id)
-            .fetch_all(&mut *db)
-            .await
-            .during("look for duplicates")?;
+            let ids: Vec<i64> = db
+                .prepare_cached("SELECT id FROM observations WHERE id BETWEEN ? AND ? ORDER BY id")
+                .and_then(|mut query| {
+                    query
+                        .query_map([first.id, last.id], |row| row.get(0))?
+                        .collect()
+                })
+                .during("look for duplicates")?;
             for observation in chunk {
                 observation.inserted = ids.binary_search(&observation.id).is_ok();
             }
@@ -266,9 +229,9 @@ impl BatchState {
         Ok(())
     }
 
-    async fn write_transmissions(
+    fn write_transmissions(
         &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         touched: &[Touched<'_>],
         outcome: &mut Outcome,
     ) -> Result<()> {
@@ -287,29 +250,26 @@ impl BatchState {
                 }
             }
         }
-        self.statements
-            .insert_transmissions
-            .execute(
-                db,
-                &new,
-                |values, (transmission, reception, description)| {
-                    values
-                        .push(transmission.known.id)
-                        .push(hex::encode_upper(&reception.raw))
-                        .push(hex::encode(reception.hash))
-                        .push(time::text(transmission.first_seen))
-                        .push(reception.route_type)
-                        .push(reception.payload_type)
-                        .push(description.payload_version)
-                        .push(&description.decoded_json)
-                        .push(&description.from_pubkey)
-                        .push(transmission.last_seen)
-                        .push(&description.channel_hash)
-                        .push(&description.scope_name)
-                        .push(transmission.observations);
-                },
-            )
-            .await?;
+        self.statements.insert_transmissions.execute(
+            db,
+            &new,
+            |values, (transmission, reception, description)| {
+                values
+                    .push(transmission.known.id)
+                    .push(hex::encode_upper(&reception.raw))
+                    .push(hex::encode(reception.hash))
+                    .push(time::text(transmission.first_seen))
+                    .push(reception.route_type)
+                    .push(reception.payload_type)
+                    .push(description.payload_version)
+                    .push(&description.decoded_json)
+                    .push(&description.from_pubkey)
+                    .push(transmission.last_seen)
+                    .push(&description.channel_hash)
+                    .push(&description.scope_name)
+                    .push(transmission.observations);
+            },
+        )?;
         self.statements
             .touch_transmissions
             .execute(db, &again, |values, t| {
@@ -317,17 +277,15 @@ impl BatchState {
                     .push(t.known.id)
                     .push(t.observations)
                     .push(t.last_seen);
-            })
-            .await?;
+            })?;
         self.statements
             .first_seen_earlier
             .execute(db, &earlier, |values, t| {
                 values.push(t.known.id).push(time::text(t.first_seen));
             })
-            .await
     }
 
-    async fn write_nodes(&self, db: &mut SqliteConnection, touched: &[Touched<'_>]) -> Result<()> {
+    fn write_nodes(&self, db: &Connection, touched: &[Touched<'_>]) -> Result<()> {
         let mut heard: BTreeMap<&str, NodeHeard<'_>> = BTreeMap::new();
         for transmission in touched {
             let Some((_, description)) = &transmission.new else {
@@ -357,14 +315,12 @@ impl BatchState {
             .revive_nodes
             .execute(db, &heard, |values, node| {
                 values.push(&node.newest.public_key);
-            })
-            .await?;
+            })?;
         self.statements
             .forget_inactive_nodes
             .execute(db, &heard, |values, node| {
                 values.push(&node.newest.public_key);
-            })
-            .await?;
+            })?;
         self.statements
             .upsert_nodes
             .execute(db, &heard, |values, heard| {
@@ -382,7 +338,6 @@ impl BatchState {
                     .push(node.timestamp)
                     .push(node.is_foreign);
             })
-            .await
     }
 }
 
@@ -408,23 +363,20 @@ impl NodeHeard<'_> {
     }
 }
 
-/// A row of the look-up; `None` for a hash that isn't ours (older files hold other forms).
-fn known_from_row(
-    row: &sqlx::sqlite::SqliteRow,
-) -> Result<Option<([u8; 8], KnownTransmission)>, sqlx::Error> {
-    let (hash, head): (String, String) = (row.try_get(0)?, row.try_get(2)?);
-    let mut bytes = [0; 8];
-    if hex::decode_to_slice(&hash, &mut bytes).is_err() {
-        return Ok(None);
-    }
-    let head = FrameHead::of(&hex::decode(head).unwrap_or_default());
-    let first_seen = row.try_get::<Option<i64>, _>(3)?.unwrap_or(0);
-    Ok(Some((
-        bytes,
-        KnownTransmission {
-            id: row.try_get(1)?,
-            head,
-            first_seen,
-        },
-    )))
+/// What the file knows of a packet that memory doesn't know.
+fn look_up(db: &Connection, hash: [u8; 8]) -> Result<Option<KnownTransmission>> {
+    let action = "look up transmissions";
+    let mut query = db.prepare_cached(LOOK_UP).during(action)?;
+    let known = query.query_row([hex::encode(hash)], known_from_row);
+    known.optional().during(action)
+}
+
+/// A row of the look-up.
+fn known_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownTransmission> {
+    let head = hex::decode(row.get_ref(1)?.as_str()?).unwrap_or_default();
+    Ok(KnownTransmission {
+        id: row.get(0)?,
+        head: FrameHead::of(&head),
+        first_seen: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
 
 use super::{BatchState, Seen};
 use crate::error::{Result, SqliteContext};
@@ -13,11 +13,7 @@ use crate::time;
 const MAX_DROPPED: i64 = 10_000;
 
 impl BatchState {
-    pub(super) async fn touch_observers(
-        &self,
-        db: &mut SqliteConnection,
-        seen: BTreeMap<i64, Seen>,
-    ) -> Result<()> {
+    pub(super) fn touch_observers(&self, db: &Connection, seen: BTreeMap<i64, Seen>) -> Result<()> {
         let rows: Vec<_> = seen.into_iter().collect();
         self.statements
             .touch_observers
@@ -32,12 +28,11 @@ impl BatchState {
                     .push(seen.skew)
                     .push(seen.naive_at.map(time::text));
             })
-            .await
     }
 
-    pub(super) async fn write_statuses(
+    pub(super) fn write_statuses(
         &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         statuses: &[(&Status, i64)],
     ) -> Result<()> {
         // UPDATE … FROM takes one row for each target: later reports of one observer win here.
@@ -63,8 +58,7 @@ impl BatchState {
                     .push(s.battery_mv)
                     .push(s.uptime_secs)
                     .push(s.noise_floor);
-            })
-            .await?;
+            })?;
         let samples: Vec<_> = statuses
             .iter()
             .filter_map(|(status, idx)| Some((*idx, *status, status.sample_at?)))
@@ -83,12 +77,11 @@ impl BatchState {
                     .push(s.packets_sent)
                     .push(s.packets_recv);
             })
-            .await
     }
 
-    pub(super) async fn write_clients(
+    pub(super) fn write_clients(
         &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         clients: &[&ClientReception],
     ) -> Result<()> {
         self.statements
@@ -109,21 +102,15 @@ impl BatchState {
                     .push(time::text(c.rx_at))
                     .push(time::now_text())
                     .push(c.src);
-            })
-            .await?;
+            })?;
         self.statements
             .touch_client_observers
             .execute(db, clients, |values, c| {
                 values.push(&c.rx_pubkey).push(time::text(c.rx_at));
             })
-            .await
     }
 
-    pub(super) async fn write_neighbors(
-        &self,
-        db: &mut SqliteConnection,
-        reports: &[&Neighbors],
-    ) -> Result<()> {
+    pub(super) fn write_neighbors(&self, db: &Connection, reports: &[&Neighbors]) -> Result<()> {
         let mut edges = Vec::new();
         for report in reports {
             let own = report.observer.id.to_ascii_lowercase();
@@ -143,12 +130,11 @@ impl BatchState {
             .execute(db, &edges, |values, (a, b, seen)| {
                 values.push(a).push(b).push(seen);
             })
-            .await
     }
 
-    pub(super) async fn write_dropped(
+    pub(super) fn write_dropped(
         &self,
-        db: &mut SqliteConnection,
+        db: &Connection,
         dropped: &[Dropped],
         outcome: &mut Outcome,
     ) -> Result<()> {
@@ -165,18 +151,15 @@ impl BatchState {
                     .push(letter.reason.as_ref())
                     .push(&letter.observer_id)
                     .push(&letter.observer_name);
-            })
-            .await?;
+            })?;
         if dropped.is_empty() {
             return Ok(());
         }
         // Here and not in maintenance: rubbish can come faster than maintenance does.
-        sqlx::query(
+        db.execute(
             "DELETE FROM dropped_packets WHERE id <= (SELECT max(id) FROM dropped_packets) - ?",
+            [MAX_DROPPED],
         )
-        .bind(MAX_DROPPED)
-        .execute(db)
-        .await
         .during("forget the oldest dead letters")?;
         Ok(())
     }
