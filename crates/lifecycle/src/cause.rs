@@ -62,7 +62,7 @@ impl Cause {
         }
     }
 
-    /// A word for statuses and metrics: `SIGTERM`, `SIGINT`, `TaskFailed` or `Requested`.
+    /// A word for statuses and metrics: `SIGTERM`, `SIGINT`, `ParentGone`, `TaskFailed` or `Requested`.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Signal(signal) => signal.name(),

@@ -67,7 +67,7 @@ pub use outlets::{Outlets, TERMINATION_LOG, report_path};
 pub use progress::Notes;
 pub use readiness::{Readiness, ReadinessSnapshot, Status};
 pub use report::{MAX_REPORT_BYTES, Phase, PhaseOutcome, Report, ReportError};
-pub use signals::{Signal, Signals};
+pub use signals::{STOP_WITH_PARENT, Signal, Signals};
 pub use step::{StepError, StepFailure, StepNote};
 pub use watchdog::Watchdog;
 

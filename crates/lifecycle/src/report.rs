@@ -29,7 +29,7 @@ pub struct Report {
     /// Its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `SIGTERM`, `SIGINT`, `TaskFailed` or `Requested`; see [`Cause::label`](crate::Cause::label).
+    /// `SIGTERM`, `SIGINT`, `ParentGone`, `TaskFailed` or `Requested`; see [`Cause::label`](crate::Cause::label).
     pub cause: String,
     /// The failed task and its error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

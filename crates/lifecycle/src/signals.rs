@@ -1,16 +1,25 @@
-//! SIGTERM and SIGINT, heard from the first moment on and on a thread of their own.
+//! SIGTERM, SIGINT and the end of the parent process, heard from the first moment on and on threads of their
+//! own.
 
+use std::env;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::sync::watch;
 
 use crate::progress::Progress;
 use crate::{Cause, Watchdog, ending, lock};
+
+/// The variable that makes a program stop when its standard input ends, if it is set and neither empty nor 0.
+///
+/// Whoever starts the program keeps the other end of that pipe open and never writes. When it ends, however
+/// it ends, the system closes the pipe: so even SIGKILL leaves no orphans, and they stop as cleanly as by a
+/// signal. A supervisor in a terminal needs it, since its children are in process groups of their own.
+pub const STOP_WITH_PARENT: &str = "MESHCORE_STOP_WITH_PARENT";
 
 /// A signal that asks the program to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,21 +29,25 @@ pub enum Signal {
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
+    /// No signal of the system: the process that started this one has ended; see [`STOP_WITH_PARENT`].
+    ParentGone,
 }
 
 impl Signal {
-    /// The number of the signal.
+    /// The number of the signal. The end of the parent counts as a hang-up.
     pub const fn number(self) -> u8 {
         match self {
+            Self::ParentGone => 1,
             Self::Interrupt => 2,
             Self::Terminate => 15,
         }
     }
 
-    /// The name of the signal: `SIGTERM` or `SIGINT`.
+    /// The name of the signal: `SIGTERM`, `SIGINT` or `ParentGone`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "SIGINT",
+            Self::ParentGone => "ParentGone",
             Self::Terminate => "SIGTERM",
         }
     }
@@ -51,7 +64,8 @@ impl fmt::Display for Signal {
 /// The first signal is kept for [`Signals::first`], arms the watchdog of the
 /// [`ShutdownManager`](crate::ShutdownManager) that was given these signals, and starts its
 /// deadline. A second signal ends the process at once with 128 + its number. Both happen on a
-/// thread, so they work while the runtime is blocked.
+/// thread, so they work while the runtime is blocked. The end of the parent is never a second
+/// signal: a stop that has begun goes on.
 #[derive(Clone, Debug)]
 pub struct Signals {
     shared: Arc<Shared>,
@@ -79,7 +93,8 @@ struct Watched {
 
 impl Signals {
     /// Installs the handlers of SIGTERM and SIGINT. Call it before anything else in `main`: process
-    /// 1 of a container ignores signals that it has no handler for.
+    /// 1 of a container ignores signals that it has no handler for. With [`STOP_WITH_PARENT`] in the
+    /// environment, standard input is read to its end as well.
     ///
     /// # Errors
     /// When the handlers or their thread can't be set up.
@@ -99,6 +114,15 @@ impl Signals {
                     listener.deliver(signal);
                 }
             })?;
+        if env::var_os(STOP_WITH_PARENT).is_some_and(|value| !value.is_empty() && value != "0") {
+            let listener = signals.clone();
+            thread::Builder::new()
+                .name("parent".to_owned())
+                .spawn(move || {
+                    read_to_end(&mut io::stdin().lock());
+                    listener.deliver(Signal::ParentGone);
+                })?;
+        }
         Ok(signals)
     }
 
@@ -181,12 +205,29 @@ impl Signals {
             if let Some(watched) = &*watched {
                 watched.begin(arrival);
             }
-        } else if self.shared.installed {
+        } else if self.shared.installed && signal != Signal::ParentGone {
             let progress = watched
                 .as_ref()
                 .map(|watched| Arc::clone(&watched.progress));
             drop(watched);
             ending::force(progress, signal);
+        }
+    }
+}
+
+/// Returns when `input` has ended or can't be read any more. What comes through it means nothing.
+fn read_to_end(input: &mut impl Read) {
+    let mut buffer = [0; 1024];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Somebody shares the pipe and made it so; it must not keep a processor busy.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(100));
+            }
+            Err(_) => return,
         }
     }
 }

@@ -218,3 +218,37 @@ fn a_signal_before_the_manager_exists_is_kept_and_arms_its_watchdog() {
     assert_eq!(ended.code, i32::from(exit_code::DEADLINE), "{}", ended.log);
     assert_eq!(ended.report().left, ["run"]);
 }
+
+#[test]
+fn the_end_of_the_parent_stops_a_program_cleanly() {
+    let mut child = Child::start_with_parent("clean");
+    child.expect_line("ready");
+    child.close_input();
+    let ended = child.wait();
+    assert_eq!(ended.code, i32::from(exit_code::CLEAN), "{}", ended.log);
+    assert_eq!(ended.lines, ["step drain", "step checkpoint"]);
+    let report = ended.report();
+    assert_eq!((report.cause.as_str(), report.clean), ("ParentGone", true));
+}
+
+#[test]
+fn the_end_of_the_parent_does_not_cut_a_stop_that_has_begun() {
+    let mut child = Child::start_with_parent("patient");
+    child.expect_line("ready");
+    child.kill(TERM);
+    child.expect_line("draining");
+    child.close_input();
+    // What is not to happen can't be waited for; a child that took this for a second signal has ended by now.
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill(INT);
+    let ended = child.wait();
+    assert_eq!(ended.code, 130, "{}", ended.log);
+    assert_eq!(ended.report().cause, "SIGTERM");
+}
+
+#[test]
+fn standard_input_means_nothing_unless_asked_for() {
+    // Its input is at its end from the beginning.
+    let ended = stop_once("clean", TERM);
+    assert_eq!(ended.report().cause, "SIGTERM");
+}

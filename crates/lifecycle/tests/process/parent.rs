@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshcore_lifecycle::{Report, Signal};
+use meshcore_lifecycle::{Report, STOP_WITH_PARENT, Signal};
 use rustix::process::{Pid, Signal as UnixSignal, kill_process};
 use tempfile::TempDir;
 
@@ -38,17 +38,29 @@ pub(crate) struct Ended {
 
 impl Child {
     pub(crate) fn start(scenario: &str) -> Self {
+        Self::start_with(scenario, |_| {})
+    }
+
+    /// Starts a child that is to stop when its parent ends, or when [`Self::close_input`] looks as if it did.
+    pub(crate) fn start_with_parent(scenario: &str) -> Self {
+        Self::start_with(scenario, |command| {
+            command.env(STOP_WITH_PARENT, "1").stdin(Stdio::piped());
+        })
+    }
+
+    fn start_with(scenario: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(TERMINATION_LOG), "").unwrap();
-        let mut process = Command::new(env::current_exe().unwrap())
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
             .args(["--exact", "child_main", "--nocapture"])
             .env(SCENARIO, scenario)
             .env(FOLDER, folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        adjust(&mut command);
+        let mut process = command.spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let mut stderr = process.stderr.take().unwrap();
         // The reader waits for the test at each line, so a full pipe is one that no test reads.
@@ -80,6 +92,11 @@ impl Child {
     /// Waits until the child says `line`, which must be what it says next.
     pub(crate) fn expect_line(&mut self, line: &str) {
         assert_eq!(self.lines.recv_timeout(PATIENCE).as_deref(), Ok(line));
+    }
+
+    /// Closes the child's standard input, as the system does when the parent ends.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.process.stdin.take());
     }
 
     pub(crate) fn kill(&self, signal: Signal) {
