@@ -1,7 +1,8 @@
 //! What is stored once for each packet: decoded, verified and, where we have the key, decrypted. Asked for
 //! new packets only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 
 use meshcore_packet::{
     Advert, Analysis, ChannelKey, ChannelKeys, Frame, NodeType, Payload, RegionKey, RegionKeys,
@@ -9,7 +10,7 @@ use meshcore_packet::{
 };
 use meshcore_store::{Describe, Description, NodeAdvert, Reception};
 
-use crate::config::{Channels, Config, ForeignAdverts, GeoFilter};
+use crate::config::{Channels, Config, ForeignAdverts, GeoFilter, SecretError};
 use crate::geography;
 
 /// An advert's clock may run this far ahead of ours before it is cut to that: a node with a clock in the far
@@ -36,7 +37,7 @@ impl Describer {
     /// As the configuration says. The keys file is read here.
     ///
     /// # Errors
-    /// When the keys file can't be read or a key can't be used.
+    /// When the keys file is there and can't be read, or a key can't be used.
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let mut regions = RegionKeys::new();
         for name in &config.regions {
@@ -65,7 +66,7 @@ fn channel_keys(channels: &Channels) -> anyhow::Result<ChannelKeys> {
             .iter()
             .map(|name| ChannelKey::hashtag(name)),
     );
-    for (name, key) in &channels.read_keys_file()? {
+    for (name, key) in &keys_of_file(channels)? {
         keys.push(ChannelKey::from_bytes(name, key.expose())?);
     }
     keys.push(ChannelKey::public());
@@ -77,6 +78,23 @@ fn channel_keys(channels: &Channels) -> anyhow::Result<ChannelKeys> {
         }
     }
     Ok(ring)
+}
+
+/// The keys of the file. One that is missing costs the texts of its channels and nothing else: in a cluster it is
+/// an optional mount, and somebody may have forgotten the Secret.
+fn keys_of_file(
+    channels: &Channels,
+) -> Result<BTreeMap<String, crate::config::ChannelKey>, SecretError> {
+    match channels.read_keys_file() {
+        Err(SecretError::Read { path, source }) if source.kind() == ErrorKind::NotFound => {
+            tracing::error!(
+                path = %path.display(),
+                "The channel keys file is missing; its channels are not decrypted. It is looked for at the next start"
+            );
+            Ok(BTreeMap::new())
+        }
+        read => read,
+    }
 }
 
 impl Describe for Describer {
@@ -155,5 +173,24 @@ fn role(node_type: NodeType) -> String {
         3 => "room".to_owned(),
         4 => "sensor".to_owned(),
         other => format!("type-{other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_keys_file_costs_its_channels_only_and_a_bad_one_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.yaml");
+        let channels = Channels {
+            keys_file: Some(file.clone()),
+            ..Channels::default()
+        };
+        assert!(channel_keys(&channels).is_ok());
+        std::fs::write(&file, "Club: '0102'").unwrap();
+        let refused = channel_keys(&channels).unwrap_err().to_string();
+        assert!(refused.contains("holds a key"), "{refused}");
     }
 }
