@@ -36,6 +36,9 @@ pub fn init_logging(level: &str, format: LogFormat) {
         .with_env_filter(filter)
         // Colours are for people: not in files, nor for those who asked for none.
         .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        // A line that can't be written is reported by eprintln, which panics for the same reason: whoever read
+        // our standard error is gone. A shutdown must not fail for that.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let json = match format {
         LogFormat::Auto => !is_terminal,
