@@ -1,7 +1,7 @@
 # The commands a person types. Everything they need is checked for first, and installed from Debian when it is
 # missing and this is root; without root the line to type is printed. Nothing is upgraded.
 
-.PHONY: help run test test-fast bench torture lint generate setup-run setup-test
+.PHONY: help run test test-fast bench torture lint generate setup-fast setup-test
 .DEFAULT_GOAL := help
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
@@ -11,13 +11,15 @@ N ?= 500
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: setup-run ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C
-	@scripts/run.sh
+run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (ARGS="--rate 50")
+	@scripts/setup.sh
+	cargo build --bin meshcore --bin meshcore-ingestor --bin meshcore-server
+	@target/debug/meshcore up --demo $(ARGS)
 
 test: setup-test ## All tests
 	cargo test --workspace $(TEST_FEATURES)
 
-test-fast: setup-run ## The tests without kills, power cuts and full disks
+test-fast: setup-fast ## The tests without kills, power cuts and full disks
 	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor --exclude meshcore-store
 	cargo test -p meshcore-ingestor -p meshcore-store --lib
 
@@ -36,7 +38,7 @@ lint: ## Format and clippy, as CI checks them
 generate: ## Files that are generated (there are none yet)
 	@echo "Nothing is generated yet."
 
-setup-run:
+setup-fast:
 	@scripts/setup.sh mosquitto curl
 
 setup-test:

@@ -2,7 +2,7 @@
 //! of them share.
 //!
 //! Exit codes: 0 done, 1 something failed, 2 the command line cannot be used, 3 a database was refused (its
-//! lock is held, its schema is newer), 74 an I/O error of a database.
+//! lock is held, its schema is newer), 74 an I/O error of a database. `up` has more.
 
 pub mod broker;
 mod decode;
@@ -10,10 +10,13 @@ mod doctor;
 mod feed_line;
 pub mod publisher;
 mod replay;
+mod resource_file;
 mod session;
 mod simulate;
 mod stop;
 mod terminal;
+mod up;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,10 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Publish a recorded feed to a broker.
     Replay(replay::ReplayArgs),
+    /// Run the ingestor and the server, without a cluster.
+    Up(up::UpArgs),
+    /// Check a resource: what the API server would say of it.
+    Validate(validate::ValidateArgs),
 }
 
 /// Reads the command line, does what it says, and gives the exit code of the process.
@@ -48,6 +55,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Validate(args) => validate::run(args),
     };
     result.unwrap_or_else(|err| {
         terminal::complain(&err);

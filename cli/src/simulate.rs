@@ -13,6 +13,8 @@ use meshcore_simulator::{FeedMessage, Region, Simulation, SimulationOptions};
 use crate::broker::{BrokerUrl, CredentialArgs};
 use crate::terminal::Usage;
 
+pub(crate) use broker::send_at_its_pace;
+
 /// What the simulation of a file starts at: equal seeds shall give equal files.
 const FILE_START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 

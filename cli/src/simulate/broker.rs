@@ -49,6 +49,19 @@ pub(super) async fn publish(
     session::finish(publisher, qos, &stop, begin.elapsed()).await
 }
 
+/// Sends a simulation without an end, each message at its time, until somebody asks to stop or the broker refuses.
+pub(crate) async fn send_at_its_pace(
+    simulation: Simulation,
+    publisher: &mut Publisher,
+    stop: &mut Stop,
+) {
+    let limits = Limits {
+        count: None,
+        duration: None,
+    };
+    send(simulation, limits, true, Instant::now(), publisher, stop).await;
+}
+
 /// Sends until a limit is reached, somebody asks to stop, or the broker refuses.
 async fn send(
     simulation: Simulation,

@@ -5,3 +5,4 @@ mod decode;
 mod doctor;
 mod replay;
 mod simulate;
+mod up;

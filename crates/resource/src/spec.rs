@@ -243,3 +243,28 @@ pub enum ReclaimPolicy {
     /// It goes, and the data with it.
     Delete,
 }
+
+impl MeshCoreDeploymentSpec {
+    /// A spec with nothing but what must be there.
+    pub fn new(mqtt_sources: Vec<MqttSource>, storage: Storage) -> Self {
+        Self {
+            image: Image::default(),
+            mqtt_sources,
+            channels: Channels::default(),
+            retention: Retention::default(),
+            ingestor: IngestorSettings::default(),
+            server: ServerSettings::default(),
+            storage,
+            shutdown: ShutdownBudget::default(),
+            stopped: false,
+            paused: false,
+            rollout: Rollout::default(),
+            service: Service::default(),
+            ingress: None,
+            http_route: None,
+            network_policy: NetworkPolicy::default(),
+            pod_disruption_budget: PodDisruptionBudget::default(),
+            pod: PodSettings::default(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Asks the programs how they are, over their own ports.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use meshcore_lifecycle::ReadinessSnapshot;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A program on this machine that takes longer is not well.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The answers are short.
+const MAX_BODY: u64 = 256 * 1024;
+
+/// What `/health/ready` says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Ready,
+    NotReady(String),
+    Silent,
+}
+
+/// One entry of the ingestor's `/sources`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SourceState {
+    pub(super) name: String,
+    pub(super) connected: bool,
+    pub(super) protocol: String,
+    pub(super) problem: Option<String>,
+}
+
+/// Whether the program at `address` is ready.
+pub(super) async fn readiness(address: SocketAddr) -> Readiness {
+    match get::<ReadinessSnapshot>(address, "health/ready").await {
+        None => Readiness::Silent,
+        Some(snapshot) if snapshot.is_ready() => Readiness::Ready,
+        Some(snapshot) => {
+            let reasons: Vec<_> = snapshot.reasons.into_values().collect();
+            Readiness::NotReady(reasons.join("; "))
+        }
+    }
+}
+
+/// The state of each source of the ingestor at `address`.
+pub(super) async fn sources(address: SocketAddr) -> Option<Vec<SourceState>> {
+    get(address, "sources").await
+}
+
+/// A JSON answer, whatever its status; none when there is no such answer.
+async fn get<T: DeserializeOwned + Send + 'static>(address: SocketAddr, path: &str) -> Option<T> {
+    let url = format!("http://{}/{path}", reachable(address));
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .into();
+        let mut response = agent.get(&url).call().ok()?;
+        let body = response.body_mut().with_config().limit(MAX_BODY);
+        serde_json::from_slice(&body.read_to_vec().ok()?).ok()
+    });
+    asked.await.ok().flatten()
+}
+
+/// Who listens on every address is asked on loopback.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,416 @@
+//! Everything that runs, in the order in which it starts and stops.
+
+use std::io::{self, PipeWriter};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use meshcore_resource::MeshCoreDeployment;
+use meshcore_resource::programs::Places;
+use meshcore_simulator::Simulation;
+use tokio::time::sleep;
+
+use super::broker::EmbeddedBroker;
+use super::demo::Demo;
+use super::health::{self, Readiness};
+use super::output::{Output, Who};
+use super::place::{find_program, listen};
+use super::plan::{BrokerWish, Plan, embedded_source};
+use super::program::Program;
+use super::report;
+use super::sources::Sources;
+use super::supervisor::{Refused, Supervised};
+use crate::stop::Stop;
+
+const INGESTOR: &str = "meshcore-ingestor";
+const SERVER: &str = "meshcore-server";
+/// How often a program that starts is asked whether it is ready.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// A start that takes longer is worth a word.
+const QUICK: Duration = Duration::from_secs(2);
+/// How often the sources are looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why it is over.
+pub(super) enum Ending {
+    /// Somebody asked.
+    Asked,
+    /// A program can't work with this configuration or database.
+    Refused {
+        program: &'static str,
+        refused: Refused,
+    },
+    /// The embedded broker has ended by itself.
+    BrokerGone,
+}
+
+/// What is to run and what runs.
+pub(super) struct Stage {
+    output: Output,
+    resource: MeshCoreDeployment,
+    places: Places,
+    addresses: Addresses,
+    binaries: Binaries,
+    lifelines: Lifelines,
+    broker: Option<EmbeddedBroker>,
+    /// The source that listens to the embedded broker.
+    embedded: Option<String>,
+    simulation: Option<Simulation>,
+    ingestor: Option<Supervised>,
+    server: Option<Supervised>,
+    demo: Option<Demo>,
+    began: Instant,
+}
+
+struct Addresses {
+    ingestor: SocketAddr,
+    server: SocketAddr,
+    /// Keep the ports taken until their programs start.
+    reserved: Vec<TcpListener>,
+}
+
+struct Binaries {
+    ingestor: PathBuf,
+    server: PathBuf,
+}
+
+/// The pipes whose ends tell the programs to stop. The reading ends are cloned for each life of a program.
+struct Lifelines {
+    ingestor: (io::PipeReader, PipeWriter),
+    server: (io::PipeReader, PipeWriter),
+}
+
+impl Stage {
+    /// Looks whether everything is there, starts the embedded broker, and writes the ingestor's configuration.
+    pub(super) async fn set(plan: Plan, output: Output) -> anyhow::Result<Self> {
+        let Plan {
+            mut resource,
+            data,
+            secrets,
+            server,
+            ingestor,
+            broker,
+            demo,
+            notes,
+        } = plan;
+        let binaries = Binaries {
+            ingestor: find_program(INGESTOR)?,
+            server: find_program(SERVER)?,
+        };
+        let addresses = Addresses::reserve(server, ingestor)?;
+        for note in notes {
+            output.say(Who::Up, &note).await;
+        }
+        let mut embedded = None;
+        let broker = match broker {
+            None => None,
+            Some(BrokerWish { port, source }) => {
+                let broker = EmbeddedBroker::start(port).await?;
+                let sources = &mut resource.spec.mqtt_sources;
+                sources.push(embedded_source(&source, broker.url()));
+                embedded = Some(source);
+                Some(broker)
+            }
+        };
+        let places = Places {
+            db: data.join("meshcore.db"),
+            config: data.join("ingestor.json"),
+            secrets,
+            ingestor_address: addresses.ingestor.to_string(),
+            server_address: addresses.server.to_string(),
+        };
+        write_config(&places, &resource)?;
+        Ok(Self {
+            output,
+            resource,
+            places,
+            addresses,
+            binaries,
+            lifelines: Lifelines {
+                ingestor: io::pipe()?,
+                server: io::pipe()?,
+            },
+            broker,
+            embedded,
+            simulation: demo,
+            ingestor: None,
+            server: None,
+            demo: None,
+            began: Instant::now(),
+        })
+    }
+
+    /// Starts everything and looks after it; ends only when something is wrong.
+    ///
+    /// # Cancel safety
+    /// What was started is kept, and [`Self::clear`] stops it.
+    pub(super) async fn play(&mut self) -> Ending {
+        self.announce_broker().await;
+        self.addresses.reserved.clear();
+        let ingestor = match self.ingestor_program() {
+            Ok(program) => program,
+            Err(error) => return unusable("ingestor", &error),
+        };
+        let ingestor = Supervised::start(ingestor, self.output.clone());
+        let ingestor = self.ingestor.insert(ingestor);
+        if let Err(ending) = until_ready(ingestor, self.addresses.ingestor, &self.output).await {
+            return ending;
+        }
+        let server = match self.server_program() {
+            Ok(program) => program,
+            Err(error) => return unusable("server", &error),
+        };
+        let server = Supervised::start(server, self.output.clone());
+        let server = self.server.insert(server);
+        if let Err(ending) = until_ready(server, self.addresses.server, &self.output).await {
+            return ending;
+        }
+        self.announce().await;
+        self.look_after().await
+    }
+
+    async fn announce_broker(&self) {
+        if let Some(broker) = &self.broker {
+            let line = format!(
+                "An embedded broker (MQTT 3.1.1) listens on {}; feeders of this machine can publish there. \
+                 Nothing in it survives its exit",
+                broker.url()
+            );
+            self.output.say(Who::Broker, &line).await;
+        }
+    }
+
+    async fn announce(&self) {
+        let server = health::reachable(self.addresses.server);
+        let ingestor = health::reachable(self.addresses.ingestor);
+        let name = &self.resource.metadata.name;
+        let text = format!(
+            "{name} runs, after {}\n  \
+               counters   http://{server}/api/stats\n  \
+               live feed  ws://{server}/ws\n  \
+               health     http://{ingestor}/health/ready\n  \
+               sources    http://{ingestor}/sources\n  \
+               metrics    http://{ingestor}/metrics\n  \
+               data       {}\n\
+             Ctrl-C stops everything",
+            report::seconds(self.began.elapsed()),
+            self.places.db.display(),
+        );
+        self.output.say(Who::Up, &text).await;
+    }
+
+    /// Says what becomes of the sources, and starts the demo as soon as somebody listens to it.
+    async fn look_after(&mut self) -> Ending {
+        let mut sources = Sources::default();
+        let mut wait = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = sleep(wait) => {}
+                reason = broker_ended(&mut self.broker) => {
+                    let line = format!("The embedded broker has ended: {reason}");
+                    self.output.say(Who::Up, &line).await;
+                    return Ending::BrokerGone;
+                }
+            }
+            wait = if self.simulation.is_some() {
+                ASK_AGAIN
+            } else {
+                LOOK_AGAIN
+            };
+            let Some(states) = health::sources(self.addresses.ingestor).await else {
+                sources.restart();
+                continue;
+            };
+            for line in sources.observe(&states, Instant::now()) {
+                self.output.say(Who::Up, &line).await;
+            }
+            if self
+                .embedded
+                .as_ref()
+                .is_some_and(|source| sources.is_connected(source))
+            {
+                self.start_demo();
+            }
+        }
+    }
+
+    fn start_demo(&mut self) {
+        if let (Some(simulation), Some(broker)) = (self.simulation.take(), &self.broker)
+            && let Ok(url) = broker.url().parse()
+        {
+            self.demo = Some(Demo::start(simulation, url, self.output.clone()));
+        }
+    }
+
+    fn ingestor_program(&self) -> io::Result<Program> {
+        let shutdown = &self.resource.spec.shutdown;
+        Ok(Program {
+            who: Who::Ingestor,
+            binary: self.binaries.ingestor.clone(),
+            env: self.resource.ingestor_env(&self.places),
+            lifeline: self.lifelines.ingestor.0.try_clone()?,
+            holds: None,
+            patience: shutdown.ingestor_deadline() + self.margin(),
+        })
+    }
+
+    fn server_program(&self) -> io::Result<Program> {
+        let shutdown = &self.resource.spec.shutdown;
+        Ok(Program {
+            who: Who::Server,
+            binary: self.binaries.server.clone(),
+            env: self.resource.server_env(&self.places),
+            lifeline: self.lifelines.server.0.try_clone()?,
+            // So the ingestor outlives the server even when nobody is left to tell them to stop.
+            holds: Some(self.lifelines.ingestor.1.try_clone()?),
+            patience: shutdown.server_deadline() + self.margin(),
+        })
+    }
+
+    fn margin(&self) -> Duration {
+        Duration::from_secs(self.resource.spec.shutdown.margin_seconds.into())
+    }
+
+    /// Stops everything in its order, says how it went, and gives the exit code.
+    pub(super) async fn clear(mut self, ending: &Ending, stop: &Stop) -> u8 {
+        let began = Timestamp::now();
+        let clock = Instant::now();
+        let hurry = self.hurry(stop);
+        let mut code = match ending {
+            Ending::Asked => 0,
+            Ending::Refused { refused, .. } => refused.code,
+            Ending::BrokerGone => meshcore_lifecycle::exit_code::FAILED,
+        };
+        self.output.say(Who::Up, "Stopping").await;
+        let mut lines = Vec::new();
+        if let Some(demo) = self.demo.take() {
+            lines.push((Who::Demo, demo.stop().await));
+        }
+        for (program, name) in [
+            (self.server.take(), "server"),
+            (self.ingestor.take(), "ingestor"),
+        ] {
+            let Some(program) = program else { continue };
+            let who = program.who;
+            let end = program.stop().await;
+            code = code.max(end.code());
+            let report = report::read(&self.places.db, name, began);
+            lines.push((who, report::line(end, report.as_ref())));
+        }
+        if self.broker.take().is_some() {
+            lines.push((Who::Broker, "stopped; what it held is gone".to_owned()));
+        }
+        let took = report::seconds(clock.elapsed());
+        self.output
+            .say(Who::Up, &format!("Stopped in {took}, in this order:"))
+            .await;
+        for (who, line) in lines {
+            let line = format!("  {:<8}  {line}", who.name());
+            self.output.say(Who::Up, &line).await;
+        }
+        if hurry.is_finished() {
+            return hurry.await.unwrap_or(code);
+        }
+        code
+    }
+
+    /// A second signal ends everything at once; gives its exit code.
+    fn hurry(&self, stop: &Stop) -> tokio::task::JoinHandle<u8> {
+        let programs = self.server.iter().chain(&self.ingestor);
+        let orders: Vec<_> = programs.map(Supervised::at_once).collect();
+        let demo = self.demo.as_ref().map(Demo::abort_handle);
+        let (output, mut stop) = (self.output.clone(), stop.clone());
+        tokio::spawn(async move {
+            let code = stop.asked_again().await;
+            output.try_say(Who::Up, "A second signal: everything ends at once");
+            if let Some(demo) = demo {
+                demo.abort();
+            }
+            for at_once in orders {
+                at_once();
+            }
+            code
+        })
+    }
+}
+
+impl Addresses {
+    fn reserve(server: SocketAddr, ingestor: SocketAddr) -> anyhow::Result<Self> {
+        let server = listen(server, "server", "--listen")?;
+        let ingestor = listen(ingestor, "ingestor", "--health-address")?;
+        Ok(Self {
+            server: server.local_addr()?,
+            ingestor: ingestor.local_addr()?,
+            reserved: vec![server, ingestor],
+        })
+    }
+}
+
+/// The configuration has no secrets in it, only the names of files.
+fn write_config(places: &Places, resource: &MeshCoreDeployment) -> anyhow::Result<()> {
+    let config = resource.spec.ingestor_config(&places.secrets);
+    let text = serde_json::to_string_pretty(&config)?;
+    let write = |path: &Path| std::fs::write(path, text + "\n");
+    write(&places.config).with_context(|| {
+        format!(
+            "cannot write {}; is there room on the disk?",
+            places.config.display()
+        )
+    })
+}
+
+/// Waits until the program is ready; says what it waits for when that takes long.
+async fn until_ready(
+    program: &Supervised,
+    address: SocketAddr,
+    output: &Output,
+) -> Result<(), Ending> {
+    let name = program.who.name();
+    let began = Instant::now();
+    let mut said = String::new();
+    loop {
+        let readiness = tokio::select! {
+            refused = program.refused() => {
+                return Err(Ending::Refused { program: name, refused });
+            }
+            readiness = health::readiness(address) => readiness,
+        };
+        match readiness {
+            Readiness::Ready => {
+                program.accept();
+                return Ok(());
+            }
+            Readiness::NotReady(reason) if began.elapsed() > QUICK && reason != said => {
+                let line = format!("The {name} is not ready yet: {reason}");
+                output.say(Who::Up, &line).await;
+                said = reason;
+            }
+            Readiness::NotReady(_) | Readiness::Silent => {}
+        }
+        tokio::select! {
+            refused = program.refused() => {
+                return Err(Ending::Refused { program: name, refused });
+            }
+            () = sleep(ASK_AGAIN) => {}
+        }
+    }
+}
+
+async fn broker_ended(broker: &mut Option<EmbeddedBroker>) -> String {
+    match broker {
+        Some(broker) => broker.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unusable(program: &'static str, error: &io::Error) -> Ending {
+    Ending::Refused {
+        program,
+        refused: Refused {
+            code: meshcore_lifecycle::exit_code::FAILED,
+            sentence: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,14 @@
+//! `meshcore up` with the real ingestor, the real server, real brokers and real signals.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "support code of tests counts as product code for this lint"
+)]
+
+mod broker;
+mod errors;
+mod file;
+mod harness;
+mod life;
+mod programs;
+mod trouble;
