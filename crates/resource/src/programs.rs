@@ -121,22 +121,11 @@ impl MeshCoreDeploymentSpec {
             hashtags,
             keys_secret_ref,
         } = &self.channels;
-        let Retention {
-            packet_days,
-            node_days,
-            observer_days,
-            metrics_days,
-        } = self.retention;
         let sources = self.mqtt_sources.iter();
         let mut config = json!({
             "mqttSources": sources.map(|source| source_config(source, secrets)).collect::<Vec<_>>(),
             "hashChannels": hashtags,
-            "retention": {
-                "packetDays": packet_days,
-                "nodeDays": node_days,
-                "observerDays": observer_days,
-                "metricsDays": metrics_days,
-            },
+            "retention": retention_config(self.retention),
         });
         if let Some(keys) = keys_secret_ref {
             config["channelKeysPath"] = file(secrets, &keys.name, CHANNEL_KEYS);
@@ -184,6 +173,26 @@ impl MeshCoreDeploymentSpec {
         }
         files
     }
+}
+
+/// Only what was chosen: the ingestor tells its own defaults from a choice.
+fn retention_config(retention: Retention) -> Value {
+    let Retention {
+        packet_days,
+        node_days,
+        observer_days,
+        metrics_days,
+    } = retention;
+    let days = [
+        ("packetDays", packet_days),
+        ("nodeDays", node_days),
+        ("observerDays", observer_days),
+        ("metricsDays", metrics_days),
+    ];
+    let chosen = days
+        .into_iter()
+        .filter_map(|(key, days)| Some((key.to_owned(), days?.into())));
+    Value::Object(chosen.collect())
 }
 
 /// The usual key of authorities.

@@ -110,28 +110,24 @@ pub struct Channels {
 }
 
 /// How long to keep what, in days; 0 keeps it for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// What is not said is the ingestor's to decide, and has no default in the schema: in a file that was CoreScope's, the
+/// ingestor's own default deletes no packet, only a value that somebody chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retention {
-    /// Transmissions with their observations.
-    pub packet_days: i64,
-    /// Nodes not heard since.
-    pub node_days: i64,
-    /// Observers not heard since.
-    pub observer_days: i64,
-    /// Samples of observers, and dead letters.
-    pub metrics_days: i64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            packet_days: 90,
-            node_days: 365,
-            observer_days: 365,
-            metrics_days: 30,
-        }
-    }
+    /// Transmissions with their observations: 90.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_days: Option<i64>,
+    /// Nodes not heard since: 365.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_days: Option<i64>,
+    /// Observers not heard since: 365.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observer_days: Option<i64>,
+    /// Samples of observers, and dead letters: 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_days: Option<i64>,
 }
 
 /// Settings of the ingestor.

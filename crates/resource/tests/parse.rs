@@ -33,7 +33,7 @@ fn a_minimal_resource_has_the_defaults() {
     assert_eq!(spec.mqtt_sources[0].topics(), ["meshcore/#"]);
     assert_eq!(spec.mqtt_sources[0].protocol(), Protocol::Auto);
     assert_eq!(spec.shutdown.termination_grace_period_seconds(), 60);
-    assert_eq!(spec.retention.packet_days, 90);
+    assert_eq!(spec.retention.packet_days, None, "the ingestor's default");
     assert_eq!(spec.server.max_connections, 2000);
     assert_eq!(resource.validate(), []);
     assert!(spec.without_effect_outside_a_cluster().is_empty());
