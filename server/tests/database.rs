@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use common::client::{Client, ids_of};
 use common::{Mesh, Server};
+use meshcore_testkit::{LiveClient, ids_of};
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -43,7 +43,10 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     let mut mesh = Mesh::without_database();
     let server = Server::start_unready(&mesh, &[], &[]);
     assert_waits(&server, "waiting for ");
-    let (status, body) = Client::open(&server.address, "", None).await.err().unwrap();
+    let (status, body) = LiveClient::open(&server.address, "", None)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(status, 503, "{body}");
     assert!(!mesh.db().exists(), "it makes nothing");
     mesh.open().await;
@@ -114,7 +117,7 @@ async fn a_file_that_vanishes_and_comes_back_is_no_gap_for_those_who_wait() {
     let mut mesh = Mesh::new().await;
     mesh.write(3).await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let aside = mesh.folder.path().join("aside.db");
     let moved = |from: &Path, to: &Path| {
         for suffix in ["", "-wal", "-shm"] {
@@ -139,7 +142,7 @@ async fn a_database_that_was_set_aside_is_a_gap_and_the_new_one_is_followed() {
     let mut mesh = Mesh::new().await;
     mesh.write(3).await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let old = client.token.clone();
     mesh.start_over().await;
     let gap = client.frame().await;
@@ -156,7 +159,7 @@ async fn a_database_that_was_set_aside_is_a_gap_and_the_new_one_is_followed() {
     );
 
     // A token of the old one leads nowhere.
-    let mut client = Client::resume(&server.address, &old).await;
+    let mut client = LiveClient::resume(&server.address, &old).await;
     assert_eq!(client.frame().await["reason"], "other_database");
 }
 
@@ -186,7 +189,7 @@ async fn an_earlier_copy_of_the_same_database_is_followed_from_its_end() {
     mesh.write(5).await;
     mesh.close().await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let token = client.token.clone();
     let new = mesh.folder.path().join("new.db");
     std::fs::write(&new, copy).unwrap();
@@ -235,7 +238,7 @@ async fn the_server_never_writes_nor_checkpoints_even_as_the_only_one_with_the_f
 
     let server = Server::start(&mesh);
     assert_eq!(server.json("/api/stats").1["totalPackets"], 50);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let (code, report) = server.stop();
     assert_eq!((code, &report["clean"]), (0, &json!(true)));
     assert_eq!(client.frame().await["type"], "bye");

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::client::{Client, Ended};
-use common::raw::{Raw, with_small_buffer};
+use common::raw::Raw;
 use common::{Mesh, Server};
 use meshcore_testkit::http_get;
+use meshcore_testkit::{Ended, LiveClient, ids_of, with_small_buffer};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -308,12 +308,12 @@ async fn five_hundred_websockets_are_told_and_those_that_read_nothing_hold_nobod
     let mut server = Server::start(&mesh);
     let mut stuck = Vec::new();
     for _ in 0..STUCK {
-        stuck.push(Client::that_reads_nothing(&server.address).await);
+        stuck.push(LiveClient::that_reads_nothing(&server.address).await);
     }
     let mut clients = Vec::new();
     for n in STUCK..CLIENTS {
         let query = if n % 2 == 0 { "?batch=100" } else { "" };
-        clients.push(Client::connect(&server.address, query).await);
+        clients.push(LiveClient::connect(&server.address, query).await);
     }
     let readers: Vec<_> = clients
         .into_iter()
@@ -366,13 +366,13 @@ async fn five_hundred_websockets_are_told_and_those_that_read_nothing_hold_nobod
     // Who comes back with the token misses nothing.
     mesh.write(5).await;
     let server = Server::start(&mesh);
-    let mut client = Client::resume(&server.address, &token).await;
+    let mut client = LiveClient::resume(&server.address, &token).await;
     assert_eq!(client.ids(5).await, (301..=305).collect::<Vec<_>>());
     drop(stuck);
 }
 
 /// Reads to the end: how many packets came, the bye, how it ended, and when.
-async fn until_the_end(mut client: Client) -> (usize, Value, Ended, Instant) {
+async fn until_the_end(mut client: LiveClient) -> (usize, Value, Ended, Instant) {
     let mut packets = 0;
     loop {
         let frame = client.frame().await;
@@ -385,7 +385,7 @@ async fn until_the_end(mut client: Client) -> (usize, Value, Ended, Instant) {
                 .unwrap_err();
             return (packets, frame, end, at);
         }
-        packets += common::client::ids_of(&frame).len();
+        packets += ids_of(&frame).len();
     }
 }
 

@@ -6,8 +6,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::client::{Client, Ended, ids_of};
 use common::{Mesh, SOON, Server};
+use meshcore_testkit::{Ended, LiveClient, ids_of};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +15,7 @@ async fn each_observation_is_a_frame_with_a_token() {
     let mut mesh = Mesh::new().await;
     mesh.write(3).await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let start = client.token.clone();
     assert!(
         start.ends_with("-3"),
@@ -35,7 +35,7 @@ async fn each_observation_is_a_frame_with_a_token() {
 async fn a_client_that_asked_for_batches_gets_all_of_a_window_in_one_frame() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "?batch=1000").await;
+    let mut client = LiveClient::connect(&server.address, "?batch=1000").await;
     mesh.write(1).await;
     assert_eq!(
         ids_of(&client.frame().await),
@@ -55,7 +55,7 @@ async fn a_client_that_asked_for_batches_gets_all_of_a_window_in_one_frame() {
 async fn a_large_batch_is_cut_into_frames_of_bounded_size() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "?batch=50").await;
+    let mut client = LiveClient::connect(&server.address, "?batch=50").await;
     mesh.write(300).await;
     let mut ids = Vec::new();
     while ids.len() < 300 {
@@ -71,12 +71,12 @@ async fn a_token_gives_exactly_what_was_missed_from_the_ring_and_from_the_databa
     let mut mesh = Mesh::new().await;
     mesh.write(5).await;
     let server = Server::start(&mesh);
-    let token = Client::connect(&server.address, "").await.token;
+    let token = LiveClient::connect(&server.address, "").await.token;
     mesh.write(2500).await;
     server.wait_for("all of them are in the ring", || {
         (server.metric("meshcore_server_rows_tailed_total") >= 2500).then_some(())
     });
-    let mut client = Client::resume(&server.address, &token).await;
+    let mut client = LiveClient::resume(&server.address, &token).await;
     assert_are(&client.ids(2500).await, 6..=2505);
     assert_eq!(server.metric(&resumes("ring")), 1);
     drop((client, server));
@@ -86,7 +86,7 @@ async fn a_token_gives_exactly_what_was_missed_from_the_ring_and_from_the_databa
     let mut last = 2505;
     for batch in ["", "&batch=100"] {
         let query = format!("?resume={token}{batch}");
-        let mut client = Client::connect(&server.address, &query).await;
+        let mut client = LiveClient::connect(&server.address, &query).await;
         assert_are(
             &client.ids(usize::try_from(last).unwrap() - 5).await,
             6..=last,
@@ -145,7 +145,7 @@ const TOTAL: i64 = 1197;
 /// Takes some packets, leaves without a word, comes back with the token of the last one, and so on.
 async fn come_and_go(address: String, seed: u64) -> Vec<i64> {
     let batch = ["", "batch=50", "batch=250"][usize::try_from(seed % 3).unwrap()];
-    let mut client = Client::connect(&address, &format!("?{batch}")).await;
+    let mut client = LiveClient::connect(&address, &format!("?{batch}")).await;
     let mut got = Vec::new();
     let mut random = seed + 1;
     while got.len() < usize::try_from(TOTAL).unwrap() {
@@ -162,7 +162,7 @@ async fn come_and_go(address: String, seed: u64) -> Vec<i64> {
         let query = format!("?{batch}&resume={}", client.token);
         drop(client);
         tokio::time::sleep(Duration::from_millis((random >> 40) % 60)).await;
-        client = Client::connect(&address, &query).await;
+        client = LiveClient::connect(&address, &query).await;
     }
     got
 }
@@ -172,7 +172,7 @@ async fn a_token_can_also_be_the_first_message() {
     let mut mesh = Mesh::new().await;
     mesh.write(5).await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     let token = client.token.replace("-5", "-2");
     client.say(&json!({"resume": token}).to_string()).await;
     let hello = client.frame().await;
@@ -188,7 +188,7 @@ async fn a_token_that_leads_nowhere_is_answered_with_a_gap_and_then_it_is_live()
     let mut mesh = Mesh::new().await;
     mesh.write(5).await;
     let server = Server::start(&mesh);
-    let end = Client::connect(&server.address, "").await.token;
+    let end = LiveClient::connect(&server.address, "").await.token;
     for (token, reason) in [
         ("rubbish".to_owned(), "malformed"),
         (
@@ -197,7 +197,7 @@ async fn a_token_that_leads_nowhere_is_answered_with_a_gap_and_then_it_is_live()
         ),
         (end.replace("-5", "-6"), "future"),
     ] {
-        let mut client = Client::resume(&server.address, &token).await;
+        let mut client = LiveClient::resume(&server.address, &token).await;
         let gap = client.frame().await;
         assert_eq!(
             (&gap["type"], &gap["reason"]),
@@ -205,7 +205,7 @@ async fn a_token_that_leads_nowhere_is_answered_with_a_gap_and_then_it_is_live()
         );
         assert_eq!(gap["resume"], json!(end));
     }
-    let mut client = Client::resume(&server.address, "rubbish").await;
+    let mut client = LiveClient::resume(&server.address, "rubbish").await;
     assert_eq!(client.frame().await["type"], "gap");
     mesh.write(1).await;
     assert_eq!(client.ids(1).await, [6]);
@@ -215,8 +215,8 @@ async fn a_token_that_leads_nowhere_is_answered_with_a_gap_and_then_it_is_live()
 async fn a_slow_client_is_told_what_it_missed_and_nobody_else_notices() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
-    let mut slow = Client::connect(&server.address, "").await;
-    let mut quick = Client::connect(&server.address, "?batch=50").await;
+    let mut slow = LiveClient::connect(&server.address, "").await;
+    let mut quick = LiveClient::connect(&server.address, "?batch=50").await;
     // The ring holds 16 MiB, and the sockets a few more; a packet has about 1.5 KiB.
     let total = 20_000_usize;
     let reader = tokio::spawn(async move { quick.ids(total).await });
@@ -248,7 +248,7 @@ async fn a_slow_client_is_told_what_it_missed_and_nobody_else_notices() {
 async fn a_client_that_takes_nothing_for_ten_seconds_is_let_go() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
-    let stalled = Client::connect(&server.address, "").await;
+    let stalled = LiveClient::connect(&server.address, "").await;
     for _ in 0..10 {
         mesh.write(2000).await;
     }
@@ -266,12 +266,12 @@ async fn only_pages_of_the_same_or_of_a_listed_site_may_open_a_websocket() {
     let own = format!("http://{}", server.address);
     for origin in [None, Some(own.as_str()), Some("https://app.example")] {
         assert!(
-            Client::open(&server.address, "", origin).await.is_ok(),
+            LiveClient::open(&server.address, "", origin).await.is_ok(),
             "{origin:?}"
         );
     }
     for origin in ["https://evil.example", "null"] {
-        let refused = Client::open(&server.address, "", Some(origin)).await;
+        let refused = LiveClient::open(&server.address, "", Some(origin)).await;
         let (status, body) = refused.err().unwrap();
         assert_eq!(status, 403);
         assert!(
@@ -290,7 +290,7 @@ async fn wrong_questions_are_answered_with_what_is_wrong() {
         ("?batch=soon", "from 50 to 5000"),
         ("?since=7", "since"),
     ] {
-        let (status, body) = Client::open(&server.address, query, None)
+        let (status, body) = LiveClient::open(&server.address, query, None)
             .await
             .err()
             .unwrap();
@@ -306,7 +306,7 @@ async fn wrong_questions_are_answered_with_what_is_wrong() {
 async fn what_clients_say_is_ignored_up_to_4_kib_and_100_messages() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     for text in [
         "",
         "hello",
@@ -323,7 +323,7 @@ async fn what_clients_say_is_ignored_up_to_4_kib_and_100_messages() {
     let end = client.frame_within(SOON).await.unwrap().unwrap_err();
     assert!(matches!(end, Ended::Closed(1002, _)), "{end:?}");
 
-    let mut client = Client::connect(&server.address, "").await;
+    let mut client = LiveClient::connect(&server.address, "").await;
     for _ in 0..100 {
         client.say("?").await;
     }
@@ -352,7 +352,7 @@ async fn a_client_costs_less_than_40_kb() {
     let mut mesh = Mesh::new().await;
     let mut server = Server::start(&mesh);
     // What everybody shares is there before.
-    let mut first = Client::connect(&server.address, "?batch=50").await;
+    let mut first = LiveClient::connect(&server.address, "?batch=50").await;
     for _ in 0..12 {
         mesh.write(1000).await;
     }
@@ -361,7 +361,7 @@ async fn a_client_costs_less_than_40_kb() {
     let before = resident(process);
     let mut readers = Vec::new();
     for _ in 0..CLIENTS {
-        let mut client = Client::connect(&server.address, "?batch=50").await;
+        let mut client = LiveClient::connect(&server.address, "?batch=50").await;
         readers.push(tokio::spawn(async move {
             client.ids(100).await;
             client

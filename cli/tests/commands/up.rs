@@ -11,4 +11,5 @@ mod file;
 mod harness;
 mod life;
 mod programs;
+mod together;
 mod trouble;

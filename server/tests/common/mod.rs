@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-pub(crate) mod client;
 pub(crate) mod raw;
 
 use std::ffi::OsString;

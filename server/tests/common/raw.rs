@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::SOON;
@@ -75,12 +75,4 @@ impl Raw {
             .expect("an answer comes in time");
         text
     }
-}
-
-/// A connection for which the system keeps only a few kilobytes that nobody has read.
-pub(crate) async fn with_small_buffer(address: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let connecting = socket.connect(address.parse().unwrap());
-    timeout(SOON, connecting).await.unwrap().unwrap()
 }

@@ -1,37 +1,45 @@
-//! A WebSocket client.
+//! A client of the server's live feed (`/ws`).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a client of tests: what goes wrong fails the test, and says where"
+)]
 
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::SOON;
-use super::raw::with_small_buffer;
+/// How long a client waits for what should come at once.
+const SOON: Duration = Duration::from_secs(20);
 
-/// A WebSocket client.
-pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+/// A client of the live feed. What goes wrong is a panic: this is for tests.
+#[derive(Debug)]
+pub struct LiveClient {
+    /// The connection.
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// The token of the last frame.
-    pub(crate) token: String,
+    pub token: String,
 }
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// With a close frame.
     Closed(u16, String),
     /// Without one.
     Cut,
 }
 
-impl Client {
+impl LiveClient {
     /// Connects to `/ws` with a query and takes the hello.
-    pub(crate) async fn connect(address: &str, query: &str) -> Self {
+    pub async fn connect(address: &str, query: &str) -> Self {
         let mut client = Self::open(address, query, None).await.unwrap();
         let hello = client.frame().await;
         assert_eq!(hello["type"], "hello", "{hello}");
@@ -39,12 +47,12 @@ impl Client {
     }
 
     /// Goes on after `token`.
-    pub(crate) async fn resume(address: &str, token: &str) -> Self {
+    pub async fn resume(address: &str, token: &str) -> Self {
         Self::connect(address, &format!("?resume={token}")).await
     }
 
     /// Connects without taking anything; the status if it is refused.
-    pub(crate) async fn open(
+    pub async fn open(
         address: &str,
         query: &str,
         origin: Option<&str>,
@@ -74,7 +82,7 @@ impl Client {
     }
 
     /// A client that takes nothing, and whose system takes only a little for it.
-    pub(crate) async fn that_reads_nothing(address: &str) -> WebSocketStream<TcpStream> {
+    pub async fn that_reads_nothing(address: &str) -> WebSocketStream<TcpStream> {
         let request = format!("ws://{address}/ws").into_client_request().unwrap();
         let stream = with_small_buffer(address).await;
         let connecting = tokio_tungstenite::client_async(request, stream);
@@ -86,7 +94,7 @@ impl Client {
     }
 
     /// The next frame.
-    pub(crate) async fn frame(&mut self) -> Value {
+    pub async fn frame(&mut self) -> Value {
         match self.frame_within(SOON).await {
             Some(Ok(frame)) => frame,
             other => panic!("no frame: {other:?}"),
@@ -94,7 +102,7 @@ impl Client {
     }
 
     /// The next frame or the end; `None` when neither comes in time.
-    pub(crate) async fn frame_within(&mut self, limit: Duration) -> Option<Result<Value, Ended>> {
+    pub async fn frame_within(&mut self, limit: Duration) -> Option<Result<Value, Ended>> {
         loop {
             let message = tokio::time::timeout(limit, self.socket.next()).await.ok()?;
             match message {
@@ -122,7 +130,7 @@ impl Client {
     }
 
     /// The observation ids in the next `count` packets, whatever frames they come in.
-    pub(crate) async fn ids(&mut self, count: usize) -> Vec<i64> {
+    pub async fn ids(&mut self, count: usize) -> Vec<i64> {
         let mut ids = Vec::new();
         while ids.len() < count {
             let frame = self.frame().await;
@@ -131,14 +139,26 @@ impl Client {
         ids
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    /// Sends a text.
+    pub async fn say(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 }
 
+/// A TCP connection whose system takes only a little for it.
+pub async fn with_small_buffer(address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let connecting = socket.connect(address.parse().unwrap());
+    tokio::time::timeout(SOON, connecting)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
 /// The observation ids of a `packet` or `packets` frame.
 #[track_caller]
-pub(crate) fn ids_of(frame: &Value) -> Vec<i64> {
+pub fn ids_of(frame: &Value) -> Vec<i64> {
     let id = |data: &Value| data["observation_id"].as_i64().unwrap();
     match frame["type"].as_str() {
         Some("packet") => vec![id(&frame["data"])],
