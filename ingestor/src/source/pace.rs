@@ -7,9 +7,9 @@ use std::time::Duration;
 use meshcore_store::BATCH_ROWS;
 use tokio::time::Instant;
 
-/// How many records may wait for the writer before reading pauses: enough for the group that is being written
-/// and the next one.
-const HIGH_WATER: usize = 2 * BATCH_ROWS;
+/// How many records may wait for the writer before reading pauses: the next group, while one is being written.
+/// More would only be memory.
+const HIGH_WATER: usize = BATCH_ROWS;
 /// How often the queue is looked at while reading pauses.
 const LOOK: Duration = Duration::from_millis(1);
 
