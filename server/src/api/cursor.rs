@@ -24,9 +24,17 @@ impl Cursor {
     /// [`ApiError::BadRequest`].
     pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
         let parse = || {
-            let (id, db_uuid) = text.split_once('-')?;
-            let transmission_id = id.bytes().all(|b| b.is_ascii_digit()).then_some(id)?;
-            Some(Self::behind(transmission_id.parse().ok()?, db_uuid))
+            // Packets that were imported beside others have negative ids.
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let (id, db_uuid) = digits.split_once('-')?;
+            let id: i64 = id
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+                .then_some(id)?
+                .parse()
+                .ok()?;
+            let is_negative = digits.len() < text.len();
+            Some(Self::behind(if is_negative { -id } else { id }, db_uuid))
         };
         parse().ok_or_else(|| {
             let problem = format!(
@@ -66,13 +74,16 @@ mod tests {
         assert_eq!(Cursor::parse(&cursor.to_text()).unwrap(), cursor);
         assert_eq!(cursor.transmission_id("some-uuid").unwrap(), 42);
         assert!(cursor.transmission_id("another").is_err());
+        let imported = Cursor::behind(-42, "some-uuid");
+        assert_eq!(Cursor::parse(&imported.to_text()).unwrap(), imported);
         for bad in [
             "",
             "-",
             "42",
             "+4-u",
             "4 -u",
-            "-4-u",
+            "--4-u",
+            "-4",
             "9999999999999999999-u",
             "zz-u",
         ] {

@@ -80,7 +80,7 @@ pub(super) const AFTER: &str = concat!(
 impl Reader {
     /// The id of the observation that was stored last; 0 when there is none.
     pub async fn last_observation_id(&mut self) -> Result<i64> {
-        let query = sqlx::query("SELECT coalesce(max(id), 0) FROM observations");
+        let query = sqlx::query("SELECT max(0, coalesce(max(id), 0)) FROM observations");
         let row = self.ask_one("look for the last observation", query).await?;
         Ok(Columns(&row).count(0))
     }
