@@ -278,10 +278,13 @@ async fn load_state(
 ) -> Result<BatchState> {
     let action = "read what the file holds";
     let mut observers = KnownObservers::default();
-    let rows: Vec<(i64, String)> = sqlx::query_as("SELECT rowid, id FROM observers ORDER BY rowid")
-        .fetch_all(&mut *db)
-        .await
-        .during(action)?;
+    // An id can be missing in adopted files: then no message matches the row, and no new one gets its number.
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT rowid, CAST(coalesce(id, '') AS TEXT) FROM observers ORDER BY rowid",
+    )
+    .fetch_all(&mut *db)
+    .await
+    .during(action)?;
     for (idx, id) in rows {
         // Of rows whose ids differ in case only, which older files have, the first one goes on.
         if observers.get(&id).is_none() {

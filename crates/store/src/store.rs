@@ -46,7 +46,8 @@ impl Store {
     /// Each observer's id and the last known skew of its clock in seconds.
     pub async fn observer_skews(&mut self) -> Result<Vec<(String, i64)>> {
         sqlx::query_as(
-            "SELECT id, clock_skew_seconds FROM observers WHERE clock_skew_seconds IS NOT NULL",
+            "SELECT CAST(id AS TEXT), CAST(clock_skew_seconds AS INTEGER) FROM observers \
+             WHERE clock_skew_seconds IS NOT NULL AND id IS NOT NULL",
         )
         .fetch_all(&mut self.db)
         .await

@@ -472,6 +472,24 @@ async fn observers_whose_ids_differ_in_case_stay_two_and_the_first_goes_on() {
 }
 
 #[tokio::test]
+async fn values_of_other_kinds_than_their_columns_are_no_obstacle() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CoreScopeOptions {
+        then: "UPDATE observers SET id = NULL, clock_skew_seconds = 4 WHERE rowid = 3; \
+               UPDATE observers SET clock_skew_seconds = 1.5, noise_floor = 'quiet' WHERE rowid = 4; \
+               UPDATE transmissions SET raw_hex = x'00', decoded_json = x'FF', from_pubkey = 7 WHERE id = 2; \
+               UPDATE observations SET path_json = 5, snr = 'high' WHERE id = 6; \
+               UPDATE nodes SET lat = 'north' WHERE rowid = 1",
+        ..CoreScopeOptions::default()
+    };
+    let before = build(dir.path(), &options).await;
+    let (mut store, _) = open(dir.path()).await;
+    assert_eq!(store.observer_skews().await.unwrap().len(), 4);
+    store.close().await.unwrap();
+    check_adopted(dir.path(), &before).await;
+}
+
+#[tokio::test]
 async fn what_can_not_be_adopted_is_refused_with_its_reason_and_left_alone() {
     for (then, words) in [
         (
