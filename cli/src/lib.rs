@@ -8,6 +8,7 @@ pub mod broker;
 mod decode;
 mod doctor;
 mod feed_line;
+mod import;
 pub mod publisher;
 mod replay;
 mod resource_file;
@@ -38,6 +39,8 @@ enum Command {
     Decode(decode::DecodeArgs),
     /// Look at a database: integrity, schema, WAL, disk, lock; and repair it.
     Doctor(doctor::DoctorArgs),
+    /// Merge a CoreScope database, or one of ours, into one of ours.
+    Import(import::ImportArgs),
     /// Publish a simulated mesh to a broker, or write it to a file.
     Simulate(simulate::SimulateArgs),
     /// Publish a recorded feed to a broker.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Decode(args) => decode::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Import(args) => import::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Up(args) => up::run(args),

@@ -3,6 +3,7 @@
 mod common;
 mod decode;
 mod doctor;
+mod import;
 mod replay;
 mod simulate;
 mod up;

@@ -7,7 +7,7 @@
 //!
 //! The same steps count a file of ours again that CoreScope has written to after us.
 
-mod count;
+pub(crate) mod count;
 mod finish;
 mod indexes;
 mod observers;
@@ -28,6 +28,7 @@ pub(crate) use self::recognise::{check_usable, is_core_scope, unusable};
 use crate::checkpoint::{CheckpointMode, checkpoint};
 use crate::error::{Class, Result, SqliteContext};
 use crate::filesystem::beside;
+use crate::import;
 use crate::job::Job;
 use crate::life::Life;
 use crate::open::ProgressHook;
@@ -163,11 +164,10 @@ pub(crate) async fn is_due(db: &mut SqliteConnection) -> Result<bool> {
     Ok(newest.is_some_and(|(id, is_theirs)| is_theirs && id > counted))
 }
 
-/// Whether the file was CoreScope's once.
+/// Whether the file, or some of what is in it, was CoreScope's once.
 pub(crate) async fn was_adopted(db: &mut SqliteConnection) -> Result<bool> {
-    Ok(Job::<Tallies>::load(db, JOB)
-        .await?
-        .is_some_and(|job| job.tallies.was_core_scopes))
+    let job = Job::<Tallies>::load(db, JOB).await?;
+    Ok(job.is_some_and(|job| job.tallies.was_core_scopes) || import::has_imports(db).await?)
 }
 
 /// Adopts the file, or goes on with it.

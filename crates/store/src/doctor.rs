@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use self::database::connect_read_only;
 pub use self::database::{DatabaseFacts, Depth, Kind, Recount};
 pub use self::repair::{Vacuumed, checkpoint_file, recount_file, vacuum_file};
 pub use self::surroundings::{LastLife, SetAside, Surroundings};

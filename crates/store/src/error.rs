@@ -74,6 +74,14 @@ pub enum Error {
         /// Who has it open.
         holder: String,
     },
+    /// The database to import can't be.
+    #[error("{path} can't be imported: {reason}")]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and the cure.
+        reason: String,
+    },
     /// The linked SQLite is older than the one that fixed the WAL-reset race.
     #[error(
         "SQLite {found} can corrupt a WAL that two processes use; 3.51.3 or newer is needed: rebuild with libsqlite3-sys 0.37.0"
@@ -225,6 +233,7 @@ impl Error {
             | Self::Foreign { .. }
             | Self::Unadoptable { .. }
             | Self::InUse { .. }
+            | Self::Source { .. }
             | Self::OldSqlite { .. }
             | Self::NotSynchronous { .. }
             | Self::FileSystem { .. }

@@ -9,12 +9,12 @@ use crate::job::Job;
 use crate::transaction;
 
 /// The sender of adverts. CoreScope fills the same NULLs at each of its starts.
-const FROM_PUBKEY: &str = "UPDATE transmissions SET from_pubkey = lower(decoded_json ->> '$.pubKey') \
+pub(crate) const FROM_PUBKEY: &str = "UPDATE transmissions SET from_pubkey = lower(decoded_json ->> '$.pubKey') \
      WHERE id > ? AND id <= ? AND payload_type = 4 AND from_pubkey IS NULL \
      AND iif(json_valid(decoded_json), decoded_json ->> '$.pubKey' IS NOT NULL, 0)";
 
 /// The channel of group texts: its name where it was decrypted.
-const CHANNEL_HASH: &str = "UPDATE transmissions SET channel_hash = \
+pub(crate) const CHANNEL_HASH: &str = "UPDATE transmissions SET channel_hash = \
      iif(decoded_json ->> '$.type' = 'CHAN', decoded_json ->> '$.channel', \
          'enc_' || upper(decoded_json ->> '$.channelHashHex')) \
      WHERE id > ? AND id <= ? AND payload_type = 5 AND channel_hash IS NULL AND json_valid(decoded_json)";
@@ -22,7 +22,7 @@ const CHANNEL_HASH: &str = "UPDATE transmissions SET channel_hash = \
 /// Receptions by hour, observer and payload type. Observations come in the order of their ids, so the first one
 /// of a packet is the lowest one of a packet that has no count yet. Nobody's are under observer 0, packets
 /// without a type or without a row under type 255.
-const HOURLY: &str = "INSERT INTO observation_counts_hourly(hour, observer_idx, payload_type, observations, transmissions) \
+pub(crate) const HOURLY: &str = "INSERT INTO observation_counts_hourly(hour, observer_idx, payload_type, observations, transmissions) \
      SELECT o.heard - ((o.heard % 3600) + 3600) % 3600, coalesce(o.observer_idx, 0), coalesce(t.payload_type, 255), \
             count(*), coalesce(sum(t.observation_count = 0 AND o.id = o.first_id), 0) \
      FROM (SELECT id, transmission_id, observer_idx, \
@@ -38,7 +38,7 @@ const COUNTS: &str = "UPDATE transmissions SET observation_count = observation_c
      WHERE transmissions.id = c.transmission_id";
 
 /// As [`COUNTS`], and the last reception of packets, which CoreScope fills in the background.
-const COUNTS_AND_LAST_SEEN: &str = "UPDATE transmissions SET observation_count = observation_count + c.n, \
+pub(crate) const COUNTS_AND_LAST_SEEN: &str = "UPDATE transmissions SET observation_count = observation_count + c.n, \
      last_seen = max(last_seen, c.seen) \
      FROM (SELECT transmission_id, count(*) AS n, max(CAST(timestamp AS INTEGER)) AS seen \
            FROM observations WHERE id > ? AND id <= ? GROUP BY 1) c \

@@ -104,7 +104,7 @@ pub struct Recount {
 
 impl DatabaseFacts {
     pub(super) async fn read(path: &Path, depth: Depth) -> Result<Self> {
-        let mut db = connect_read_only(path).await?;
+        let mut db = connect_read_only(path, false).await?;
         let facts = Self::read_from(&mut db, path, depth).await;
         db.close().await.during("close the database")?;
         facts
@@ -371,11 +371,13 @@ impl Recount {
     }
 }
 
-/// A connection that can't write, create or checkpoint.
-pub(crate) async fn connect_read_only(path: &Path) -> Result<SqliteConnection> {
+/// A connection that can't write, create or checkpoint. `is_immutable` is for files that nobody changes: no lock
+/// is taken then, and a WAL is not looked at.
+pub(crate) async fn connect_read_only(path: &Path, is_immutable: bool) -> Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
+        .immutable(is_immutable)
         .create_if_missing(false)
         .foreign_keys(false)
         .busy_timeout(Duration::from_secs(2))
