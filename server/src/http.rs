@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +66,7 @@ pub(crate) struct HttpServer {
     connections: TaskTracker,
     ending: Ending,
     hurry: CancellationToken,
+    acceptor: JoinHandle<()>,
 }
 
 /// A bound address that does not accept yet.
@@ -102,27 +104,32 @@ impl Bound {
     pub(crate) fn serve(self, router: Router, places: Places, metrics: Arc<Metrics>) -> HttpServer {
         let Self { listener, address } = self;
         let hurry = CancellationToken::new();
-        let server = HttpServer {
-            address,
-            places: places.clone(),
-            connections: TaskTracker::new(),
-            ending: Ending::default(),
-            hurry: hurry.clone(),
-        };
+        let (connections, ending) = (TaskTracker::new(), Ending::default());
         let acceptor = Acceptor {
             listener,
-            router: layers::layered(router, Arc::clone(&metrics), hurry),
-            places,
-            connections: server.connections.clone(),
-            ending: server.ending.clone(),
+            router: layers::layered(router, Arc::clone(&metrics), hurry.clone()),
+            places: places.clone(),
+            connections: connections.clone(),
+            ending: ending.clone(),
             metrics,
         };
-        tokio::spawn(acceptor.run());
-        server
+        HttpServer {
+            address,
+            places,
+            connections,
+            ending,
+            hurry,
+            acceptor: tokio::spawn(acceptor.run()),
+        }
     }
 }
 
 impl HttpServer {
+    /// Waits for the end of the loop that accepts, which ends only when it panics.
+    pub(crate) async fn ended(&mut self) -> Result<(), JoinError> {
+        (&mut self.acceptor).await
+    }
+
     /// Ends every connection that is not being served, and each other one with its answer. New ones get
     /// answers about health only.
     pub(crate) fn begin_drain(&self) {

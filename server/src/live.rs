@@ -8,6 +8,7 @@ mod hub;
 mod origin;
 mod resume;
 mod ring;
+mod socket;
 mod token;
 mod upgrade;
 mod window;

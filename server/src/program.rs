@@ -91,7 +91,7 @@ pub async fn run(config: Config, budget: ShutdownBudget, signals: &Signals) -> R
         .merge(api::routes().with_state(database.clone()))
         .merge(live::routes(Arc::clone(&live)))
         .fallback(nothing_here);
-    let http = bound.serve(routes, places, Arc::clone(&metrics));
+    let mut http = bound.serve(routes, places, Arc::clone(&metrics));
     tracing::info!(address = %http.address, db = %db_path.display(), "The server listens");
 
     let stop_tail = CancellationToken::new();
@@ -105,8 +105,9 @@ pub async fn run(config: Config, budget: ShutdownBudget, signals: &Signals) -> R
     let mut tail = tokio::spawn(tail.run(stop_tail.clone()));
     let cause = tokio::select! {
         signal = signals.first() => Cause::Signal(signal),
-        // It never ends by itself, so this is a panic.
+        // Neither ends by itself, so these are panics.
         ended = &mut tail => Cause::task_ended("tail", ended),
+        ended = http.ended() => Cause::task_ended("http", ended),
     };
 
     shutdown.step("stop_tail", move |deadline| async move {

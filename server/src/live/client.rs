@@ -4,75 +4,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use futures::SinkExt;
-use serde::Deserialize;
+use axum::extract::ws::{Utf8Bytes, WebSocket, close_code};
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::frames::{Gap, GapReason, bye, gap, hello};
 use super::hub::Next;
 use super::resume::{Page, Start};
 use super::ring::Cursor;
+use super::socket::{End, Received, Said, Socket};
 use super::token::Position;
 use super::window::Window;
 use super::{Live, Stopping};
 use crate::metrics::{ModeLabel, ReasonLabel};
 
-/// How long a client may take nothing before its connection is closed.
-const STALL: Duration = Duration::from_secs(10);
 /// A ping comes after such a pause, a fifth of it sooner or later.
 const PING: Duration = Duration::from_secs(25);
-/// How long a client may say nothing, not even a pong.
-const SILENCE: Duration = Duration::from_mins(1);
-/// How many messages a client may send between two pings. There is nothing to say but `resume`.
-const MESSAGES: u32 = 100;
 /// How often one connection may go back to an earlier position.
 const RESUMES: u32 = 5;
-/// How long the answer to a close frame is waited for.
-const ECHO: Duration = Duration::from_secs(1);
-
-/// Why a client has gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It said so.
-    Closed,
-    /// Its connection broke, or it did not keep to the protocol.
-    Lost,
-    /// It did not answer pings.
-    Silent,
-    /// It took nothing.
-    Stalled,
-    /// It sent too much.
-    Flood,
-    /// The server stops, and it was told.
-    Bye,
-    /// The server stops, and there was no time to tell it.
-    Cut,
-}
-
-impl End {
-    /// The label in metrics.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Lost => "lost",
-            Self::Silent => "silent",
-            Self::Stalled => "stalled",
-            Self::Flood => "flood",
-            Self::Bye => "bye",
-            Self::Cut => "cut",
-        }
-    }
-}
-
 /// What a client's task waits for.
 enum Event {
     /// The server stops, and its clients are told over this time.
     Stopping(Duration),
     /// The client said something, or is gone.
-    Heard(Option<Result<Message, axum::Error>>),
+    Heard(Received),
     /// There are packets up to this number.
     Released(u64),
     /// The next page of what it missed, if there is one.
@@ -81,19 +36,14 @@ enum Event {
     Ping,
 }
 
-/// A message of a client that means something.
-#[derive(Debug, Deserialize)]
-struct Request {
-    resume: String,
-}
-
 /// One WebSocket client.
 pub(crate) struct Client {
-    socket: WebSocket,
+    socket: Socket,
     live: Arc<Live>,
     /// Counts the clients of this process; in logs.
     number: u64,
     window: Option<Window>,
+    mode: ModeLabel,
     released: watch::Receiver<u64>,
     cursor: Cursor,
     /// Where in the database it is while it does not read from the ring yet.
@@ -101,8 +51,6 @@ pub(crate) struct Client {
     /// Packets sent.
     total: u64,
     resumes_left: u32,
-    messages_left: u32,
-    heard: Instant,
 }
 
 impl Client {
@@ -116,36 +64,30 @@ impl Client {
     ) -> Self {
         let released = live.hub.released(window);
         Self {
-            socket,
+            socket: Socket::new(socket),
             live,
             number,
             window,
+            mode: ModeLabel {
+                mode: window.map_or("single", |_| "batched"),
+            },
             released,
             cursor,
             behind: None,
             total: 0,
             resumes_left: RESUMES,
-            messages_left: MESSAGES,
-            heard: Instant::now(),
         }
     }
 
     /// Serves it until its end. `resume` is the token that it came with.
     pub(crate) async fn run(mut self, resume: Option<String>) -> End {
-        let mode = ModeLabel {
-            mode: if self.window.is_some() {
-                "batched"
-            } else {
-                "single"
-            },
-        };
         let live = Arc::clone(&self.live);
-        live.metrics.clients.get_or_create(&mode).inc();
+        live.metrics.clients.get_or_create(&self.mode).inc();
         let end = tokio::select! {
-            end = self.serve(resume, &mode) => end.unwrap_or_else(|end| end),
+            end = self.serve(resume) => end.unwrap_or_else(|end| end),
             () = live.cut.cancelled() => End::Cut,
         };
-        live.metrics.clients.get_or_create(&mode).dec();
+        live.metrics.clients.get_or_create(&self.mode).dec();
         let reason = ReasonLabel {
             reason: end.label(),
         };
@@ -170,32 +112,28 @@ impl Client {
         end
     }
 
-    async fn serve(&mut self, resume: Option<String>, mode: &ModeLabel) -> Result<End, End> {
+    async fn serve(&mut self, resume: Option<String>) -> Result<End, End> {
         match resume {
             Some(token) => self.resume(&token).await?,
-            None => self.send(hello(&self.cursor.position)).await?,
+            None => self.socket.send([hello(&self.cursor.position)]).await?,
         }
         let live = Arc::clone(&self.live);
         let mut stopping = live.stopping();
         let mut ping = std::pin::pin!(sleep(self.until_ping()));
         loop {
             match self.event(&mut stopping, ping.as_mut()).await {
-                Event::Stopping(spread) => return self.farewell(spread, mode).await,
+                Event::Stopping(spread) => return self.farewell(spread).await,
                 Event::Heard(message) => {
                     if let Some(token) = self.hear(message).await? {
                         self.resume(&token).await?;
                     }
                 }
                 Event::Released(until) => {
-                    self.send_next(until, mode).await?;
+                    self.send_next(until).await?;
                 }
-                Event::Page(page) => self.send_page(page, mode).await?,
+                Event::Page(page) => self.send_page(page).await?,
                 Event::Ping => {
-                    if self.heard.elapsed() > SILENCE {
-                        return Err(End::Silent);
-                    }
-                    self.messages_left = MESSAGES;
-                    self.transmit(vec![Message::Ping(Bytes::new())]).await?;
+                    self.socket.ping().await?;
                     ping.as_mut().reset(Instant::now() + self.until_ping());
                 }
             }
@@ -215,7 +153,7 @@ impl Client {
         tokio::select! {
             biased;
             spread = stopping.begun() => Event::Stopping(spread),
-            message = self.socket.recv() => Event::Heard(message),
+            message = self.socket.receive() => Event::Heard(message),
             // The hub lives as long as the process.
             Ok(until) = self.released.wait_for(|until| *until > next) => Event::Released(*until),
             () = ping => Event::Ping,
@@ -242,14 +180,14 @@ impl Client {
         let reason = ReasonLabel { reason: label };
         self.live.metrics.resumes.get_or_create(&reason).inc();
         let position = self.position().clone();
-        self.send(hello(&position)).await?;
+        self.socket.send([hello(&position)]).await?;
         match start_gap {
             Some(gap) => self.tell(gap).await,
             None => Ok(()),
         }
     }
 
-    async fn send_page(&mut self, page: Option<Page>, mode: &ModeLabel) -> Result<(), End> {
+    async fn send_page(&mut self, page: Option<Page>) -> Result<(), End> {
         let Some(position) = self.behind.take() else {
             return Ok(());
         };
@@ -259,9 +197,13 @@ impl Client {
         // Where it is after each frame, in case that the connection ends in between.
         self.behind = Some(position);
         for (frame, packets, position) in page.frames {
-            self.send(frame).await?;
+            self.socket.send([frame]).await?;
             self.total += packets;
-            self.live.metrics.frames_sent.get_or_create(mode).inc();
+            self.live
+                .metrics
+                .frames_sent
+                .get_or_create(&self.mode)
+                .inc();
             self.behind = Some(position);
         }
         Ok(())
@@ -291,21 +233,20 @@ impl Client {
     }
 
     /// Sends what is released up to `until`, and says whether there was anything.
-    async fn send_next(&mut self, until: u64, mode: &ModeLabel) -> Result<bool, End> {
+    async fn send_next(&mut self, until: u64) -> Result<bool, End> {
         let batched = self.window.is_some();
         let mut cursor = self.cursor.clone();
         match self.live.hub.next(&mut cursor, until, batched) {
             Next::Nothing => Ok(false),
             Next::Frames(frames, packets) => {
                 let count = frames.len() as u64;
-                self.transmit(frames.into_iter().map(Message::Text).collect())
-                    .await?;
+                self.socket.send(frames).await?;
                 self.cursor = cursor;
                 self.total += packets;
                 self.live
                     .metrics
                     .frames_sent
-                    .get_or_create(mode)
+                    .get_or_create(&self.mode)
                     .inc_by(count);
                 Ok(true)
             }
@@ -324,57 +265,32 @@ impl Client {
         };
         self.live.metrics.gaps.get_or_create(&reason).inc();
         let notice = gap(&missing, &self.cursor.position);
-        self.send(notice).await
+        self.socket.send([notice]).await
     }
 
     /// Takes a message; gives the token if the client wants to resume.
-    async fn hear(
-        &mut self,
-        message: Option<Result<Message, axum::Error>>,
-    ) -> Result<Option<String>, End> {
-        let text = match message {
-            None | Some(Ok(Message::Close(_))) => return Err(End::Closed),
-            Some(Err(error)) => {
-                // Too large, or not a WebSocket's message at all: it is told if it still listens.
-                let reason: String = error.to_string().chars().take(60).collect();
-                self.close(close_code::PROTOCOL, reason.into()).await;
-                return Err(End::Lost);
-            }
-            Some(Ok(message)) => {
-                self.heard = Instant::now();
-                self.messages_left = self.messages_left.saturating_sub(1);
-                if self.messages_left == 0 {
-                    let reason = Utf8Bytes::from_static("too many messages");
-                    self.close(close_code::POLICY, reason).await;
-                    return Err(End::Flood);
-                }
-                match message {
-                    Message::Text(text) => text,
-                    Message::Binary(_) => Utf8Bytes::default(),
-                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return Ok(None),
-                }
-            }
-        };
-        match serde_json::from_str::<Request>(text.as_str()) {
-            Ok(request) if self.resumes_left > 0 => {
+    async fn hear(&mut self, received: Received) -> Result<Option<String>, End> {
+        match self.socket.understand(received).await? {
+            Said::Resume(token) if self.resumes_left > 0 => {
                 self.resumes_left -= 1;
-                Ok(Some(request.resume))
+                return Ok(Some(token));
             }
-            _ => {
+            Said::Resume(_) | Said::Nonsense => {
                 self.live.metrics.messages_ignored.inc();
-                Ok(None)
             }
+            Said::Nothing => {}
         }
+        Ok(None)
     }
 
     /// Sends what is left, says goodbye and closes. `spread` is the time over which all clients are told, so
     /// that they don't come back all at once.
-    async fn farewell(&mut self, spread: Duration, mode: &ModeLabel) -> Result<End, End> {
+    async fn farewell(&mut self, spread: Duration) -> Result<End, End> {
         // What is behind in the database stays for the next time.
-        while self.behind.is_none() && self.send_next(u64::MAX, mode).await? {}
+        while self.behind.is_none() && self.send_next(u64::MAX).await? {}
         sleep(spread.mul_f64(self.fraction())).await;
         let position = self.position().clone();
-        self.send(bye(self.total, &position)).await?;
+        self.socket.send([bye(self.total, &position)]).await?;
         tracing::info!(
             event = "ws_bye_sent",
             client = self.number,
@@ -382,39 +298,10 @@ impl Client {
             total = self.total,
             "A WebSocket client was told that the server stops"
         );
-        self.close(close_code::AWAY, Utf8Bytes::from_static("restart"))
+        self.socket
+            .close(close_code::AWAY, Utf8Bytes::from_static("restart"))
             .await;
         Ok(End::Bye)
-    }
-
-    /// Sends a close frame and waits a moment for the answer.
-    async fn close(&mut self, code: u16, reason: Utf8Bytes) {
-        let frame = CloseFrame { code, reason };
-        let closing = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
-            }
-        };
-        // Whoever does not answer is left alone.
-        timeout(ECHO, closing).await.ok();
-    }
-
-    async fn send(&mut self, frame: Utf8Bytes) -> Result<(), End> {
-        self.transmit(vec![Message::Text(frame)]).await
-    }
-
-    async fn transmit(&mut self, messages: Vec<Message>) -> Result<(), End> {
-        let transmitting = async {
-            for message in messages {
-                self.socket.feed(message).await?;
-            }
-            self.socket.flush().await
-        };
-        match timeout(STALL, transmitting).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Lost),
-            Err(_) => Err(End::Stalled),
-        }
     }
 
     /// Where it is: behind the last packet that was sent.
