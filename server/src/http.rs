@@ -194,6 +194,8 @@ impl Acceptor {
     }
 
     fn accepted(&self, socket: TcpStream, address: SocketAddr) {
+        // Taken before the decision, so that a drain that begins now waits for whoever still gets a place.
+        let _token = self.connections.token();
         match self.places.admit(address.ip()) {
             Admission::Served(place) => {
                 let service = Service::All(self.router.clone());

@@ -59,7 +59,7 @@ impl Reader {
             .busy_timeout(Duration::from_secs(1))
             .pragma("query_only", "ON")
             .pragma("wal_autocheckpoint", "0")
-            .pragma("cache_size", "-16384")
+            .pragma("cache_size", "-4096")
             .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging()
             .connect()
