@@ -20,7 +20,7 @@ pub(crate) use hub::{Hub, RING_BYTES};
 pub(crate) use upgrade::routes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -42,7 +42,10 @@ pub(crate) struct Live {
     next_number: AtomicU64,
     /// Set when the server stops: the time over which clients are told.
     stopping: watch::Sender<Option<Duration>>,
+    hurry: CancellationToken,
     cut: CancellationToken,
+    /// Clients that took no goodbye.
+    untold: AtomicUsize,
 }
 
 /// Tells a client when the server stops.
@@ -63,7 +66,9 @@ impl Live {
             clients: TaskTracker::new(),
             next_number: AtomicU64::new(1),
             stopping: watch::Sender::new(None),
+            hurry: CancellationToken::new(),
             cut: CancellationToken::new(),
+            untold: AtomicUsize::new(0),
         })
     }
 
@@ -78,11 +83,19 @@ impl Live {
         self.clients.wait().await;
     }
 
-    /// Closes every connection that is left, and says how many there were.
-    pub(crate) fn cut(&self) -> usize {
-        let left = self.clients.len();
+    /// Gives up every client that takes nothing; those that take something go on.
+    pub(crate) fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    /// Closes every connection that is left.
+    pub(crate) fn cut(&self) {
         self.cut.cancel();
-        left
+    }
+
+    /// How many clients were not told that the server stops.
+    pub(crate) fn untold(&self) -> usize {
+        self.untold.load(Ordering::Relaxed)
     }
 
     /// How many clients there are.

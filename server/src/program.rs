@@ -31,7 +31,7 @@ const RESERVE_PER_ADDRESS: usize = 8;
 /// How long a task that was told to stop may take for it.
 const STOP_TASK: Duration = Duration::from_secs(1);
 /// Over which time clients are told that the server stops, so that they don't come back all at once; and how
-/// long after that one may take to hear it.
+/// long after that one may take nothing before it is given up.
 const GOODBYE_SPREAD: Duration = Duration::from_millis(1500);
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How long before the end of its time the draining of requests answers those that still wait.
@@ -170,16 +170,23 @@ async fn say_goodbye(live: Arc<Live>, deadline: Deadline) -> Result<StepNote, St
     let spread = GOODBYE_SPREAD.min(deadline.remaining() / 4);
     live.say_goodbye(spread);
     let deadline = deadline.keeping((deadline.remaining() / 4).min(HURRY));
-    let in_time = deadline.capped(spread + GOODBYE).limit(live.gone()).await;
-    let note = StepNote::new().detail("webSocketClients", clients);
-    if in_time.is_ok() {
-        return Ok(note);
+    let patience = deadline.capped(spread + GOODBYE);
+    if patience.limit(live.gone()).await.is_err() {
+        live.hurry();
+        if deadline.limit(live.gone()).await.is_err() {
+            live.cut();
+            live.gone().await;
+        }
     }
-    let cut = live.cut();
-    tracing::warn!(
-        clients = cut,
-        "WebSocket clients took no goodbye; their connections are closed"
-    );
-    live.gone().await;
-    Ok(note.detail("webSocketClientsCut", cut))
+    let note = StepNote::new().detail("webSocketClients", clients);
+    match live.untold() {
+        0 => Ok(note),
+        untold => {
+            tracing::warn!(
+                clients = untold,
+                "WebSocket clients took no goodbye; their connections were closed"
+            );
+            Ok(note.detail("webSocketClientsCut", untold))
+        }
+    }
 }

@@ -129,6 +129,18 @@ impl LiveClient {
         }
     }
 
+    /// The text of the next frame.
+    pub async fn text(&mut self) -> String {
+        loop {
+            let message = tokio::time::timeout(SOON, self.socket.next())
+                .await
+                .unwrap();
+            if let Message::Text(text) = message.unwrap().unwrap() {
+                return text.to_string();
+            }
+        }
+    }
+
     /// The observation ids in the next `count` packets, whatever frames they come in.
     pub async fn ids(&mut self, count: usize) -> Vec<i64> {
         let mut ids = Vec::new();

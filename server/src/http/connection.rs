@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 const LOOK_AGAIN_DRAINING: Duration = Duration::from_millis(20);
 /// For so long a drained connection without a request is left open: one may have been sent already, and it is
 /// answered.
-const LAST_REQUEST: Duration = Duration::from_millis(100);
+const LAST_REQUEST: Duration = Duration::from_millis(200);
 /// What a request's head may have in bytes, and what is read at once.
 const HEAD_BYTES: usize = 16 << 10;
 

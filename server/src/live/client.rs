@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::ws::{Utf8Bytes, WebSocket, close_code};
@@ -64,7 +65,7 @@ impl Client {
     ) -> Self {
         let released = live.hub.released(window);
         Self {
-            socket: Socket::new(socket),
+            socket: Socket::new(socket, live.hurry.clone()),
             live,
             number,
             window,
@@ -93,6 +94,9 @@ impl Client {
         };
         live.metrics.clients_gone.get_or_create(&reason).inc();
         if live.is_stopping() {
+            if matches!(end, End::Stalled | End::Cut) {
+                live.untold.fetch_add(1, Ordering::Relaxed);
+            }
             tracing::info!(
                 event = "ws_session_saved",
                 client = self.number,

@@ -6,10 +6,13 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures::SinkExt;
 use serde::Deserialize;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// How long a client may take nothing before its connection is closed.
 const STALL: Duration = Duration::from_secs(10);
+/// The same once a server that stops is in a hurry.
+const STALL_IN_A_HURRY: Duration = Duration::from_millis(500);
 /// How long a client may say nothing, not even a pong.
 const SILENCE: Duration = Duration::from_mins(1);
 /// How many messages a client may send between two pings. There is nothing to say but `resume`.
@@ -74,14 +77,17 @@ pub(crate) enum Said {
 /// The wire to one client.
 pub(crate) struct Socket {
     stream: WebSocket,
+    hurry: CancellationToken,
     heard: Instant,
     messages_left: u32,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: WebSocket) -> Self {
+    /// The wire `stream`; from `hurry` on a client that takes nothing is given up sooner.
+    pub(crate) fn new(stream: WebSocket, hurry: CancellationToken) -> Self {
         Self {
             stream,
+            hurry,
             heard: Instant::now(),
             messages_left: MESSAGES,
         }
@@ -148,10 +154,17 @@ impl Socket {
             }
             self.stream.flush().await
         };
-        match timeout(STALL, transmitting).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Lost),
-            Err(_) => Err(End::Stalled),
+        let stalled = async {
+            tokio::select! {
+                () = sleep(STALL) => {}
+                () = self.hurry.cancelled() => sleep(STALL_IN_A_HURRY).await,
+            }
+        };
+        tokio::select! {
+            // Mostly it is done at once, and no timer is ever set.
+            biased;
+            result = transmitting => result.map_err(|_| End::Lost),
+            () = stalled => Err(End::Stalled),
         }
     }
 
