@@ -217,13 +217,12 @@ async fn a_slow_client_is_told_what_it_missed_and_nobody_else_notices() {
     let server = Server::start(&mesh);
     let mut slow = LiveClient::connect(&server.address, "").await;
     let mut quick = LiveClient::connect(&server.address, "?batch=50").await;
-    // The ring holds 16 MiB, and the sockets a few more; a packet has about 1.5 KiB.
-    let total = 20_000_usize;
-    let reader = tokio::spawn(async move { quick.ids(total).await });
-    for _ in 0..total / 2000 {
-        mesh.write(2000).await;
+    // The ring holds 16 MiB, and the sockets a few more.
+    let reader = tokio::spawn(async move { quick.ids(3000).await });
+    for _ in 0..30 {
+        mesh.write_large(100).await;
     }
-    assert_are(&reader.await.unwrap(), 1..=20_000);
+    assert_are(&reader.await.unwrap(), 1..=3000);
 
     let mut last = 0;
     let gap = loop {
@@ -249,9 +248,7 @@ async fn a_client_that_takes_nothing_for_ten_seconds_is_let_go() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
     let stalled = LiveClient::connect(&server.address, "").await;
-    for _ in 0..10 {
-        mesh.write(2000).await;
-    }
+    mesh.write_large(3000).await;
     server.wait_for("it is gone", || {
         let gone = "meshcore_server_websocket_clients_gone_total{reason=\"stalled\"}";
         (server.metric(gone) >= 1).then_some(())

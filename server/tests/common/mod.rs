@@ -69,11 +69,21 @@ impl Mesh {
         self.folder.path().join("mesh.db")
     }
 
-    /// Stores `count` observations of as many packets, in one commit.
+    /// Stores `count` observations of as many packets, in one commit. Each makes a frame of about 1.5 KB.
     pub(crate) async fn write(&mut self, count: u64) {
+        self.write_texts(count, 100).await;
+    }
+
+    /// The same with frames of about 10 KB.
+    pub(crate) async fn write_large(&mut self, count: u64) {
+        self.write_texts(count, 3000).await;
+    }
+
+    async fn write_texts(&mut self, count: u64, length: usize) {
         let first = self.written;
         self.written += count;
         let records: Vec<Record> = (first..first + count).map(numbered).collect();
+        let describe = |reception: &Reception| describe(reception, length);
         self.store().write(&records, &describe).await.unwrap();
     }
 }
@@ -108,12 +118,12 @@ pub(crate) fn numbered(n: u64) -> Record {
     }))
 }
 
-fn describe(reception: &Reception) -> Description {
+fn describe(reception: &Reception, length: usize) -> Description {
     Description {
         decoded_json: format!(
             r#"{{"type":"GRP_TXT","n":{},"text":"{}"}}"#,
             u64::from_be_bytes(reception.hash),
-            "x".repeat(100)
+            "x".repeat(length)
         ),
         ..Description::default()
     }
