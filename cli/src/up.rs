@@ -43,9 +43,12 @@ use stage::{Ending, Stage};
 Without --file an embedded broker is started for feeders to publish to; nothing in it survives its exit.
 Secrets are files: <DIR>/<name of the Secret>/<key>.
 
-Exit codes: 0 all stopped cleanly; 2 the command line, the file, a port or a folder can't be used; 3 the data are in
-use or were refused; else the highest code of the programs (a program that had to be killed counts as 124); 130 or 143
-after a second signal.
+Exit codes:
+  0              all stopped cleanly
+  2              the command line, the file, a port, a folder or a program can't be used
+  3              another `meshcore up` has the data, or the database was refused
+  129, 130, 143  a second signal ended everything at once
+  else           the highest code of the programs; one that had to be killed counts as 124
 
 Examples:
   meshcore up --demo
@@ -68,21 +71,11 @@ pub(crate) struct UpArgs {
     secrets: Option<PathBuf>,
 
     /// Where the server listens; port 0 takes a free one.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "MESHCORE_SERVER_ADDRESS",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
 
     /// Where the ingestor serves health and metrics; port 0 takes a free one.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "MESHCORE_INGESTOR_ADDRESS",
-        default_value = "127.0.0.1:8081"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = address)]
     health_address: SocketAddr,
 
     /// The port of the embedded broker [default: 1883 if it is free, else any].
@@ -97,6 +90,14 @@ pub(crate) struct UpArgs {
         requires = "demo"
     )]
     rate: f64,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.replace("localhost:", "127.0.0.1:");
+    text.parse().map_err(|_| {
+        "give an address and a port, such as 127.0.0.1:8080, or [::]:8080 for all addresses"
+            .to_owned()
+    })
 }
 
 pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {

@@ -28,6 +28,7 @@ async fn what_it_acknowledged_is_stored_although_the_ingestor_is_killed_again_an
         up.wait_for_counter("totalTransmissions", kills * each),
         kills * each
     );
+    assert!(up.log().contains("session_present=true"), "{}", up.log());
     up.press_ctrl_c();
     assert_eq!(up.exit_code(), 0, "{}", up.log());
 }

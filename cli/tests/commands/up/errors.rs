@@ -128,7 +128,10 @@ fn flags_that_make_no_sense_are_refused() {
     for (args, part) in [
         (&["--rate", "5"][..], "--demo"),
         (&["--demo", "--rate", "0"], "above 0"),
-        (&["--listen", "8080"], "--listen"),
+        (
+            &["--listen", "8080"],
+            "give an address and a port, such as 127.0.0.1:8080",
+        ),
         (
             &["-f", "r.yaml", "--broker-port", "1"],
             "--broker-port is for the embedded broker",
