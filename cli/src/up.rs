@@ -33,7 +33,7 @@ use meshcore_lifecycle::exit_code;
 
 use crate::stop::Stop;
 use crate::terminal::{complain, tell};
-use output::Output;
+use output::{Output, Who};
 use place::DataError;
 use plan::Plan;
 use stage::{Ending, Stage};
@@ -137,10 +137,13 @@ async fn conduct(plan: Plan) -> anyhow::Result<ExitCode> {
         () = stop.asked() => Ending::Asked,
     };
     let code = stage.clear(&ending, &stop).await;
-    output.flush().await;
     if let Ending::Refused { program, refused } = ending {
-        let sentence = format!("the {program} can't work like this: {}", refused.sentence);
-        complain(&anyhow::Error::msg(sentence));
+        let line = format!(
+            "error: the {program} can't work like this: {}",
+            refused.sentence
+        );
+        output.say(Who::Up, &line).await;
     }
+    output.flush().await;
     Ok(ExitCode::from(code))
 }

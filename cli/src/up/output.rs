@@ -1,9 +1,12 @@
 //! What `up` shows: its own lines and those of its children, each with a prefix and in one piece.
 //!
 //! One thread writes. When nobody reads the terminal it waits, the queue fills, and then the children wait with
-//! their log lines; a stop goes on all the same, since each child ends itself at its deadline.
+//! their log lines. Nothing is lost that way, but a stop must not wait for a reader: once it has begun, a line that
+//! finds no place in time is let go.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Lines on their way to the terminal. More would only hide for longer that nobody reads.
 const QUEUE: usize = 1_024;
+/// How long a line of a stop may wait for its place. A child says some twenty of them.
+const PATIENCE_OF_STOP: Duration = Duration::from_millis(100);
 /// How long the last lines may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -56,6 +61,7 @@ enum Job {
 #[derive(Clone)]
 pub(super) struct Output {
     jobs: mpsc::Sender<Job>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -63,19 +69,28 @@ impl Output {
     pub(super) fn start() -> io::Result<Self> {
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_coloured = io::stderr().is_terminal() && !wants_none;
+        Self::to(io::stderr(), is_coloured)
+    }
+
+    fn to(mut out: impl Write + Send + 'static, is_coloured: bool) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("output".to_owned())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
                     match job {
-                        Job::Line(who, text) => write(&prefixed(who, &text, is_coloured)),
+                        Job::Line(who, text) => {
+                            write(&mut out, &prefixed(who, &text, is_coloured));
+                        }
                         // Who asked may have given up.
                         Job::Flush(done) => drop(done.send(())),
                     }
                 }
             })?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            is_stopping: Arc::default(),
+        })
     }
 
     /// Says each line of a text.
@@ -85,10 +100,26 @@ impl Output {
         }
     }
 
-    /// One line, without its end. Waits while the queue is full.
+    /// One line, without its end. Waits while the queue is full, but during a stop only for a moment.
     pub(super) async fn line(&self, who: Who, line: Vec<u8>) {
+        let mut place = std::pin::pin!(self.jobs.reserve());
+        let place = loop {
+            let is_stopping = self.is_stopping.load(Ordering::Relaxed);
+            match tokio::time::timeout(PATIENCE_OF_STOP, &mut place).await {
+                Ok(place) => break place,
+                Err(_) if is_stopping => return,
+                Err(_) => {}
+            }
+        };
         // Fails only when the thread is gone, and then there is nobody to tell.
-        drop(self.jobs.send(Job::Line(who, line)).await);
+        if let Ok(place) = place {
+            place.send(Job::Line(who, line));
+        }
+    }
+
+    /// A stop begins: from here on nobody waits long for a terminal that nobody reads.
+    pub(super) fn hurry(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// A line for places that can't wait; it is lost when the queue is full.
@@ -122,8 +153,7 @@ fn prefixed(who: Who, text: &[u8], is_coloured: bool) -> Vec<u8> {
 
 /// Writes all of it, also to a pipe that somebody made non-blocking. When nobody can read any more, it is let go:
 /// the programs go on.
-fn write(mut line: &[u8]) {
-    let mut out = io::stderr().lock();
+fn write(out: &mut impl Write, mut line: &[u8]) {
     while !line.is_empty() {
         match out.write(line) {
             Ok(0) => return,
@@ -139,7 +169,56 @@ fn write(mut line: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Who, prefixed};
+    use std::io::{self, Write};
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::{Output, QUEUE, Who, prefixed};
+
+    /// A terminal that nobody reads until the other end of the channel is dropped; then it takes everything in.
+    struct Stuck(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            // Nothing is ever sent.
+            _ = self.0.recv();
+            drop(self.1.send(line.to_vec()));
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_while_nobody_reads_but_a_stop_does_not_wait_for_it() {
+        let (unstick, stuck) = mpsc::channel();
+        let (written, lines) = mpsc::channel();
+        let output = Output::to(Stuck(stuck, written), false).unwrap();
+        // One line is with the thread, the others fill the queue.
+        for _ in 0..=QUEUE {
+            output.line(Who::Server, b"kept".to_vec()).await;
+        }
+        let waiting = output.clone();
+        let waiting =
+            tokio::spawn(async move { waiting.line(Who::Server, b"last".to_vec()).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!waiting.is_finished(), "a line waits for its place");
+        output.hurry();
+        let begin = Instant::now();
+        waiting.await.unwrap();
+        output.line(Who::Up, b"let go".to_vec()).await;
+        output.flush().await;
+        assert!(
+            begin.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            begin.elapsed()
+        );
+        drop(unstick);
+        output.flush().await;
+        assert_eq!(lines.try_iter().count(), QUEUE + 1);
+    }
 
     #[test]
     fn prefixes_are_aligned() {

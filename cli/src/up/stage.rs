@@ -283,6 +283,7 @@ impl Stage {
             Ending::Refused { refused, .. } => refused.code,
             Ending::BrokerGone => meshcore_lifecycle::exit_code::FAILED,
         };
+        self.output.hurry();
         self.output.say(Who::Up, "Stopping").await;
         let mut lines = Vec::new();
         if let Some(demo) = self.demo.take() {

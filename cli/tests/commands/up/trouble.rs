@@ -1,8 +1,12 @@
 //! What happens when a program dies or does not stop.
 
-use rustix::process::{Signal, kill_process};
+use std::io::{PipeReader, PipeWriter, Write};
+use std::process::Stdio;
 
-use super::harness::{Up, write};
+use meshcore_testkit::{free_port, http_get, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::harness::{SOON, Up, command, write};
 
 #[test]
 fn a_program_that_dies_is_started_again_and_nothing_stored_is_lost() {
@@ -62,7 +66,7 @@ fn a_program_that_waits_to_be_started_again_does_not_hold_a_stop_up() {
         let before = up.log().matches("The server has ended").count();
         kill_process(up.child("meshcore-server"), Signal::KILL).unwrap();
         let more = || (up.log().matches("The server has ended").count() > before).then_some(());
-        meshcore_testkit::wait_until("it has ended", super::harness::SOON, more).unwrap();
+        wait_until("it has ended", SOON, more).unwrap();
     }
     up.wait_for_line("It is started again in 4 s");
     up.press_ctrl_c();
@@ -72,4 +76,41 @@ fn a_program_that_waits_to_be_started_again_does_not_hold_a_stop_up() {
             .contains("server    was not running; it had ended with exit code 137")
     );
     assert!(up.report("ingestor").unwrap().clean);
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_does_not_hold_a_stop_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let [server, health] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let (unread, stderr) = full_pipe();
+    let mut up = command(
+        folder.path(),
+        &["--listen", &server, "--health-address", &health],
+    )
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .stderr(stderr)
+    .spawn()
+    .unwrap();
+    let url = format!("http://{server}/health/ready");
+    let ready = wait_until("it runs", SOON, || {
+        http_get(&url).ok().filter(|answer| answer.0 == 200)
+    });
+    let pid = Pid::from_raw(i32::try_from(up.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = wait_until("it ends", SOON, || up.try_wait().unwrap());
+    // Nothing is left behind when it did not.
+    drop(up.kill());
+    ready.unwrap();
+    assert_eq!(ended.unwrap().code(), Some(0));
+    drop(unread);
+}
+
+/// A pipe that takes nothing in, as that of a terminal that was stopped.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
 }
