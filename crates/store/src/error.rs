@@ -56,6 +56,14 @@ pub enum Error {
         /// What was found instead.
         reason: String,
     },
+    /// The file will be ours, and isn't yet.
+    #[error("{path} is not ready: {reason}")]
+    NotReady {
+        /// The file.
+        path: PathBuf,
+        /// What is waited for.
+        reason: &'static str,
+    },
     /// The file is CoreScope's, and its shape can't be adopted.
     #[error("{path} is a CoreScope database that can't be adopted: {reason}")]
     Unadoptable {
@@ -231,6 +239,7 @@ impl Error {
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::Foreign { .. }
+            | Self::NotReady { .. }
             | Self::Unadoptable { .. }
             | Self::InUse { .. }
             | Self::Source { .. }

@@ -27,7 +27,7 @@ use self::columns::Columns;
 use self::time_limit::TimeLimit;
 
 use crate::error::{Error, Result, SqliteContext};
-use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::schema::{self, APPLICATION_ID, SCHEMA_VERSION};
 
 /// How many rows SQLite's thread may be ahead of whoever reads them: a page of the longest list, so that the
 /// threads need not wait for each other, and the read transaction ends without the reader's doing.
@@ -47,7 +47,8 @@ impl Reader {
     /// Opens the file for reading.
     ///
     /// # Errors
-    /// [`Error::Foreign`] while the schema isn't there (the writer makes it), [`Error::Newer`] for a file of
+    /// [`Error::NotReady`] while the schema isn't there (the writer makes it, or adopts a CoreScope database),
+    /// [`Error::Foreign`] for another program's file, [`Error::Newer`] for a file of
     /// a newer version, [`Error::Older`] for one that the writer has not migrated yet, or what SQLite says (no
     /// such file).
     pub async fn open(path: &Path) -> Result<Self> {
@@ -74,12 +75,8 @@ impl Reader {
             .fetch_one(&mut db)
             .await
             .during(action)?;
-        let not_made = || Error::Foreign {
-            path: path.to_owned(),
-            reason: "the ingestor has not made its tables yet".to_owned(),
-        };
         if application_id != APPLICATION_ID {
-            return Err(not_made());
+            return Err(schema::why_not_ours(&mut db, path).await?);
         }
         if found > SCHEMA_VERSION {
             return Err(Error::Newer {
@@ -99,7 +96,10 @@ impl Reader {
             .fetch_optional(&mut db)
             .await
             .during("read which database this is")?
-            .ok_or_else(not_made)?;
+            .ok_or_else(|| Error::NotReady {
+                path: path.to_owned(),
+                reason: schema::NO_TABLES_YET,
+            })?;
         let time_limit = TimeLimit::watch(&mut db).await?;
         Ok(Self {
             db,

@@ -73,6 +73,34 @@ pub(crate) async fn inspect(db: &mut SqliteConnection, path: &Path) -> Result<Ki
     }
 }
 
+/// What a reader is told of a file without tables.
+pub(crate) const NO_TABLES_YET: &str = "the ingestor has not made its tables yet";
+
+/// What a reader is told of a file that is not marked as ours: that it will be, or whose it is.
+pub(crate) async fn why_not_ours(db: &mut SqliteConnection, path: &Path) -> Result<Error> {
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .fetch_all(db)
+            .await
+            .during("read the kind of file")?;
+    let reason = if tables.is_empty() {
+        NO_TABLES_YET
+    } else if !adopt::is_core_scope(&tables) {
+        return Ok(Error::Foreign {
+            path: path.to_owned(),
+            reason: format!("an SQLite file of another program: {}", some_of(&tables)),
+        });
+    } else if tables.iter().any(|t| t == "store_jobs") {
+        "this CoreScope database is being adopted by the ingestor, whose readiness says how far it is"
+    } else {
+        "this is a CoreScope database, which the ingestor adopts when it starts on it"
+    };
+    Ok(Error::NotReady {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
 /// The first few names, for people.
 fn some_of(tables: &[String]) -> String {
     const SHOWN: usize = 5;

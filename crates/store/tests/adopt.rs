@@ -591,7 +591,23 @@ async fn a_reader_waits_until_the_file_is_ours() {
     let path = dir.path().join("mesh.db");
     CoreScopeOptions::default().build(&path).await;
     let refused = Reader::open(&path).await.unwrap_err();
-    assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("which the ingestor adopts"),
+        "{refused}"
+    );
+    // As an interrupted adoption leaves it.
+    let mut db = look(dir.path()).await;
+    sqlx::raw_sql("CREATE TABLE store_jobs(name TEXT PRIMARY KEY, step TEXT, position INTEGER, tallies TEXT, began_at TEXT, finished_at TEXT)")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    db.close().await.unwrap();
+    let refused = Reader::open(&path).await.unwrap_err();
+    assert!(matches!(refused, Error::NotReady { .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("is being adopted"),
+        "{refused}"
+    );
     open(dir.path()).await.0.close().await.unwrap();
     Reader::open(&path).await.unwrap();
 }

@@ -108,7 +108,7 @@ async fn the_reader_waits_for_the_schema_and_creates_nothing() {
     // The moment between the file and its tables.
     std::fs::write(&path, "").unwrap();
     let early = Reader::open(&path).await.unwrap_err();
-    assert!(matches!(early, Error::Foreign { .. }), "{early}");
+    assert!(matches!(early, Error::NotReady { .. }), "{early}");
     std::fs::remove_file(&path).unwrap();
 
     let (mut store, _) = open(dir.path()).await;
