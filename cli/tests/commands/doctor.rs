@@ -390,6 +390,38 @@ async fn a_vacuum_packs_the_file_keeps_all_of_it_and_lets_it_shrink() {
 }
 
 #[tokio::test]
+async fn a_vacuum_that_is_killed_leaves_the_old_file_or_the_new_one_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = dir.path().join("mesh.db");
+    let options = CoreScopeOptions {
+        transmissions: 10_000,
+        ..CoreScopeOptions::default()
+    };
+    options.build(&db).await;
+    open(&db).await.close().await.expect("closed");
+    let args = ["doctor", "--vacuum", "--db", db.to_str().expect("UTF-8")];
+    for kill in 0_u64..15 {
+        let mut vacuum = crate::common::meshcore(&args)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        std::thread::sleep(std::time::Duration::from_millis(10 + kill * 25));
+        vacuum.kill().expect("killed");
+        vacuum.wait().expect("it ends");
+        let output = doctor(&db, &["--full"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(
+            stdout(&output).contains("10000 packets, 100000 observations"),
+            "{output:?}"
+        );
+    }
+    let value = json(&doctor(&db, &["--vacuum", "--json"]));
+    assert_eq!(value["database"]["autoVacuum"], "incremental");
+    assert!(!dir.path().join("mesh.db.vacuum").exists());
+}
+
+#[tokio::test]
 async fn a_vacuum_says_how_much_room_it_needs() {
     let Some(disk) = SmallDisk::new(64) else {
         return;
