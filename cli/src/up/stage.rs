@@ -1,12 +1,12 @@
 //! Everything that runs, in the order in which it starts and stops.
 
-use std::io::{self, PipeWriter};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+mod finale;
+mod ready;
+mod setting;
+
+use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use jiff::Timestamp;
 use meshcore_resource::MeshCoreDeployment;
 use meshcore_resource::programs::Places;
 use meshcore_simulator::Simulation;
@@ -14,22 +14,18 @@ use tokio::time::sleep;
 
 use super::broker::EmbeddedBroker;
 use super::demo::Demo;
-use super::health::{self, Readiness};
+use super::health;
 use super::output::{Output, Who};
-use super::place::{find_program, listen};
 use super::plan::{BrokerWish, Plan, embedded_source};
 use super::program::Program;
 use super::report;
 use super::sources::Sources;
 use super::supervisor::{Refused, Supervised};
-use crate::stop::Stop;
+use ready::until_ready;
+use setting::{Addresses, Binaries, Lifelines, write_config};
 
-const INGESTOR: &str = "meshcore-ingestor";
-const SERVER: &str = "meshcore-server";
 /// How often a program that starts is asked whether it is ready.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// A start that takes longer is worth a word.
-const QUICK: Duration = Duration::from_secs(2);
 /// How often the sources are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -64,24 +60,6 @@ pub(super) struct Stage {
     began: Instant,
 }
 
-struct Addresses {
-    ingestor: SocketAddr,
-    server: SocketAddr,
-    /// Keep the ports taken until their programs start.
-    reserved: Vec<TcpListener>,
-}
-
-struct Binaries {
-    ingestor: PathBuf,
-    server: PathBuf,
-}
-
-/// The pipes whose ends tell the programs to stop. The reading ends are cloned for each life of a program.
-struct Lifelines {
-    ingestor: (io::PipeReader, PipeWriter),
-    server: (io::PipeReader, PipeWriter),
-}
-
 impl Stage {
     /// Looks whether everything is there, starts the embedded broker, and writes the ingestor's configuration.
     pub(super) async fn set(plan: Plan, output: Output) -> anyhow::Result<Self> {
@@ -95,10 +73,7 @@ impl Stage {
             demo,
             notes,
         } = plan;
-        let binaries = Binaries {
-            ingestor: find_program(INGESTOR)?,
-            server: find_program(SERVER)?,
-        };
+        let binaries = Binaries::find()?;
         let addresses = Addresses::reserve(server, ingestor)?;
         for note in notes {
             output.say(Who::Up, &note).await;
@@ -128,10 +103,7 @@ impl Stage {
             places,
             addresses,
             binaries,
-            lifelines: Lifelines {
-                ingestor: io::pipe()?,
-                server: io::pipe()?,
-            },
+            lifelines: Lifelines::new()?,
             broker,
             embedded,
             simulation: demo,
@@ -271,131 +243,6 @@ impl Stage {
 
     fn margin(&self) -> Duration {
         Duration::from_secs(self.resource.spec.shutdown.margin_seconds.into())
-    }
-
-    /// Stops everything in its order, says how it went, and gives the exit code.
-    pub(super) async fn clear(mut self, ending: &Ending, stop: &Stop) -> u8 {
-        let began = Timestamp::now();
-        let clock = Instant::now();
-        let hurry = self.hurry(stop);
-        let mut code = match ending {
-            Ending::Asked => 0,
-            Ending::Refused { refused, .. } => refused.code,
-            Ending::BrokerGone => meshcore_lifecycle::exit_code::FAILED,
-        };
-        self.output.hurry();
-        self.output.say(Who::Up, "Stopping").await;
-        let mut lines = Vec::new();
-        if let Some(demo) = self.demo.take() {
-            lines.push((Who::Demo, demo.stop().await));
-        }
-        for (program, name) in [
-            (self.server.take(), "server"),
-            (self.ingestor.take(), "ingestor"),
-        ] {
-            let Some(program) = program else { continue };
-            let who = program.who;
-            let end = program.stop().await;
-            code = code.max(end.code());
-            let report = report::read(&self.places.db, name, began);
-            lines.push((who, report::line(end, report.as_ref())));
-        }
-        if self.broker.take().is_some() {
-            lines.push((Who::Broker, "stopped; what it held is gone".to_owned()));
-        }
-        let took = report::seconds(clock.elapsed());
-        self.output
-            .say(Who::Up, &format!("Stopped in {took}, in this order:"))
-            .await;
-        for (who, line) in lines {
-            let line = format!("  {:<8}  {line}", who.name());
-            self.output.say(Who::Up, &line).await;
-        }
-        if hurry.is_finished() {
-            return hurry.await.unwrap_or(code);
-        }
-        code
-    }
-
-    /// A second signal ends everything at once; gives its exit code.
-    fn hurry(&self, stop: &Stop) -> tokio::task::JoinHandle<u8> {
-        let programs = self.server.iter().chain(&self.ingestor);
-        let orders: Vec<_> = programs.map(Supervised::at_once).collect();
-        let demo = self.demo.as_ref().map(Demo::abort_handle);
-        let (output, mut stop) = (self.output.clone(), stop.clone());
-        tokio::spawn(async move {
-            let code = stop.asked_again().await;
-            output.try_say(Who::Up, "A second signal: everything ends at once");
-            if let Some(demo) = demo {
-                demo.abort();
-            }
-            for at_once in orders {
-                at_once();
-            }
-            code
-        })
-    }
-}
-
-impl Addresses {
-    fn reserve(server: SocketAddr, ingestor: SocketAddr) -> anyhow::Result<Self> {
-        let server = listen(server, "server", "--listen")?;
-        let ingestor = listen(ingestor, "ingestor", "--health-address")?;
-        Ok(Self {
-            server: server.local_addr()?,
-            ingestor: ingestor.local_addr()?,
-            reserved: vec![server, ingestor],
-        })
-    }
-}
-
-/// The configuration has no secrets in it, only the names of files.
-fn write_config(places: &Places, resource: &MeshCoreDeployment) -> anyhow::Result<()> {
-    let config = resource.spec.ingestor_config(&places.secrets);
-    let text = serde_json::to_string_pretty(&config)?;
-    let write = |path: &Path| std::fs::write(path, text + "\n");
-    write(&places.config).with_context(|| {
-        format!(
-            "cannot write {}; is there room on the disk?",
-            places.config.display()
-        )
-    })
-}
-
-/// Waits until the program is ready; says what it waits for when that takes long.
-async fn until_ready(
-    program: &Supervised,
-    address: SocketAddr,
-    output: &Output,
-) -> Result<(), Ending> {
-    let name = program.who.name();
-    let began = Instant::now();
-    let mut said = String::new();
-    loop {
-        let readiness = tokio::select! {
-            refused = program.refused() => {
-                return Err(Ending::Refused { program: name, refused });
-            }
-            readiness = health::readiness(address) => readiness,
-        };
-        match readiness {
-            Readiness::Ready => {
-                program.accept();
-                return Ok(());
-            }
-            Readiness::NotReady(reason) if began.elapsed() > QUICK && reason != said => {
-                let line = format!("The {name} is not ready yet: {reason}");
-                output.say(Who::Up, &line).await;
-                said = reason;
-            }
-            Readiness::NotReady(_) | Readiness::Silent => {}
-        }
-        tokio::select! {
-            refused = program.refused() => {
-                return Err(Ending::Refused { program: name, refused });
-            }
-            () = sleep(ASK_AGAIN) => {}
-        }
     }
 }
 
