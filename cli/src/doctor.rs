@@ -24,7 +24,7 @@ const PROGRAMS: [&str; 2] = ["ingestor", "server"];
 #[command(
     after_help = "Looking is safe beside a running ingestor and server. The three repairs take the \
 writer's lock, so the ingestor must be stopped.\n\n\
-Exit codes: 0 healthy, 1 problems found, 2 the command line cannot be used, 3 refused (the lock is held).\n\n\
+Exit codes: 0 healthy, 1 problems found, 2 the command line cannot be used, 3 refused (the lock is held), 74 an I/O error.\n\n\
 Examples:\n  \
 meshcore doctor --db data/meshcore.db\n  \
 meshcore doctor --db data/meshcore.db --full --json\n  \

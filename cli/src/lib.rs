@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use meshcore_lifecycle::exit_code;
 use meshcore_store::Class;
 
-/// Tools for MeshCore meshes: decode frames, publish a simulated mesh, replay a recorded feed.
+/// A MeshCore analyzer on one machine, and the tools for its meshes and databases.
 #[derive(Debug, Parser)]
 #[command(name = "meshcore", version, max_term_width = 100)]
 struct Cli {

@@ -32,6 +32,15 @@ impl Demo {
         }
     }
 
+    /// Waits for an end that nobody asked for; why it came. Not to be stopped afterwards.
+    pub(super) async fn ended(&mut self) -> String {
+        match (&mut self.task).await {
+            Ok(Ok(published)) => format!("{} published", counted(published, "message")),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(panic) => panic.to_string(),
+        }
+    }
+
     /// Stops, and says how it went.
     pub(super) async fn stop(self) -> String {
         self.stop.ask();

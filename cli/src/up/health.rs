@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use meshcore_lifecycle::ReadinessSnapshot;
+use meshcore_lifecycle::{ReadinessSnapshot, Status};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,9 @@ const MAX_BODY: u64 = 256 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
     Ready,
+    /// Started, but something keeps it from its work.
     NotReady(String),
+    Starting(String),
     Silent,
 }
 
@@ -36,7 +38,11 @@ pub(super) async fn readiness(address: SocketAddr) -> Readiness {
         Some(snapshot) if snapshot.is_ready() => Readiness::Ready,
         Some(snapshot) => {
             let reasons: Vec<_> = snapshot.reasons.into_values().collect();
-            Readiness::NotReady(reasons.join("; "))
+            let reasons = reasons.join("; ");
+            match snapshot.status {
+                Status::NotReady => Readiness::NotReady(reasons),
+                _ => Readiness::Starting(reasons),
+            }
         }
     }
 }

@@ -185,6 +185,11 @@ impl Stage {
                     self.output.say(Who::Up, &line).await;
                     return Ending::BrokerGone;
                 }
+                reason = demo_ended(&mut self.demo) => {
+                    self.demo = None;
+                    let line = format!("The simulated mesh has ended: {reason}");
+                    self.output.say(Who::Up, &line).await;
+                }
             }
             wait = if self.simulation.is_some() {
                 ASK_AGAIN
@@ -249,6 +254,13 @@ impl Stage {
 async fn broker_ended(broker: &mut Option<EmbeddedBroker>) -> String {
     match broker {
         Some(broker) => broker.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn demo_ended(demo: &mut Option<Demo>) -> String {
+    match demo {
+        Some(demo) => demo.ended().await,
         None => std::future::pending().await,
     }
 }

@@ -166,7 +166,7 @@ pub struct ServerSettings {
     /// Variables beside those that the resource makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
-    /// Connections at once; further ones wait outside.
+    /// Connections at once; further ones get 503.
     pub max_connections: i64,
     /// The key that requests must show which ask for more than reading.
     #[serde(skip_serializing_if = "Option::is_none")]

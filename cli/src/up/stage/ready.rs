@@ -13,7 +13,7 @@ use crate::up::supervisor::Supervised;
 /// A start that takes longer is worth a word.
 const QUICK: Duration = Duration::from_secs(2);
 
-/// Waits until the program is ready; says what it waits for when that takes long.
+/// Waits until the program has started; says what it waits for when that takes long.
 pub(super) async fn until_ready(
     program: &Supervised,
     address: SocketAddr,
@@ -34,12 +34,20 @@ pub(super) async fn until_ready(
                 program.accept();
                 return Ok(());
             }
-            Readiness::NotReady(reason) if began.elapsed() > QUICK && reason != said => {
+            // As in a pod, where the next container waits for the start alone: what is stored can be read although
+            // a full disk keeps more from being written.
+            Readiness::NotReady(reason) => {
+                let line = format!("The {name} has started, but is not ready: {reason}");
+                output.say(Who::Up, &line).await;
+                program.accept();
+                return Ok(());
+            }
+            Readiness::Starting(reason) if began.elapsed() > QUICK && reason != said => {
                 let line = format!("The {name} is not ready yet: {reason}");
                 output.say(Who::Up, &line).await;
                 said = reason;
             }
-            Readiness::NotReady(_) | Readiness::Silent => {}
+            Readiness::Starting(_) | Readiness::Silent => {}
         }
         tokio::select! {
             refused = program.refused() => {

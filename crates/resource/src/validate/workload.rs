@@ -80,16 +80,21 @@ fn check_image(image: &Image, checks: &mut Checks) {
         pull_policy: _,
         pull_secrets,
     } = image;
-    for (path, text, max) in [
-        ("spec.image.registry", registry, 255),
-        ("spec.image.tag", tag, 128),
+    for (path, text, max, marks, named) in [
+        (
+            "spec.image.registry",
+            registry,
+            255,
+            "-_.:/",
+            "-, _, ., : and /",
+        ),
+        ("spec.image.tag", tag, 128, "-_.", "-, _ and ."),
     ] {
-        let is_allowed =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
         checks.that(
             path,
             text.len() <= max && text.chars().all(is_allowed),
-            || format!("must be at most {max} letters, digits, -, _, ., : and /"),
+            || format!("must be at most {max} letters, digits, {named}"),
         );
     }
     for (path, digest) in [
@@ -263,7 +268,9 @@ fn check_ingress(ingress: &Ingress, checks: &mut Checks) {
         tls_secret_name,
         annotations,
     } = ingress;
-    checks.dns_subdomain("spec.ingress.host", host);
+    // Ingress takes a wildcard for the first label.
+    let named = host.strip_prefix("*.").unwrap_or(host);
+    checks.dns_subdomain("spec.ingress.host", named);
     for (path, name) in [
         ("spec.ingress.className", class_name),
         ("spec.ingress.tlsSecretName", tls_secret_name),
