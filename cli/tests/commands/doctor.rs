@@ -346,7 +346,7 @@ async fn a_vacuum_packs_the_file_keeps_all_of_it_and_lets_it_shrink() {
         "SELECT rowid || quote(id) || quote(name) FROM observers ORDER BY rowid",
         "SELECT quote(id) || quote(hash) || quote(decoded_json) FROM transmissions ORDER BY id",
         "SELECT name || coalesce(sql, '') FROM sqlite_schema ORDER BY name",
-        "SELECT db_uuid || fencing_token FROM store_state",
+        "SELECT db_uuid FROM store_state",
         "SELECT seq || name FROM sqlite_sequence ORDER BY name",
     ];
     let mut before = Vec::new();

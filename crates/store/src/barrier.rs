@@ -44,6 +44,16 @@ pub(crate) async fn pass(
     Ok((take_over(db, path, previous).await?, done))
 }
 
+/// Ends the right to write of whoever has it: its next transaction is refused.
+pub(crate) async fn revoke(db: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("UPDATE store_state SET fencing_token = ?")
+        .bind(random_hex::<16>())
+        .execute(db)
+        .await
+        .during("end the right to write of others")?;
+    Ok(())
+}
+
 /// Commits the row of this life and its fencing token.
 async fn take_over(db: &mut SqliteConnection, path: &Path, previous: PreviousEnd) -> Result<Fence> {
     let token = random_hex::<16>();

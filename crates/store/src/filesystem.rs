@@ -124,6 +124,43 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// The most links behind one another, as in the kernel.
+const MOST_LINKS: usize = 40;
+
+/// The file that `path` leads to, without a link in it, whether the file is there or not; its folder must be.
+///
+/// SQLite follows links too, so what it puts beside the database is beside this file. All that we put there must be
+/// as well: two programs that name one file by two paths would else hold two locks.
+///
+/// # Errors
+/// When a link leads nowhere or in a circle, or can't be read.
+pub(crate) fn without_links(path: &Path) -> Result<PathBuf> {
+    let failed = |e| Error::io("find", path, e);
+    let mut file = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match std::fs::read_link(&file) {
+            // A relative one begins at the folder that the link is in.
+            Ok(target) => file = folder_of(&file).join(target),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::NotFound
+                ) =>
+            {
+                let folder = std::fs::canonicalize(folder_of(&file)).map_err(failed)?;
+                return Ok(match file.file_name() {
+                    Some(name) => folder.join(name),
+                    None => folder,
+                });
+            }
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    Err(failed(io::Error::other(
+        "too many links behind one another",
+    )))
+}
+
 /// Room set aside so that a full disk can still be checkpointed and cleared.
 #[derive(Debug)]
 pub(crate) struct Ballast {
@@ -235,6 +272,31 @@ mod tests {
         assert!(!beside(&db, ".ballast").exists());
         let (_, total) = free_and_total_bytes(dir.path()).unwrap();
         assert!(Ballast::new(&db, u64::MAX).bytes <= total / 16);
+    }
+
+    #[test]
+    fn all_ways_to_a_file_lead_to_one_path() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let real = root.join("data/mesh.db");
+        std::fs::create_dir(root.join("data")).unwrap();
+        symlink("data", root.join("folder")).unwrap();
+        symlink("folder/mesh.db", root.join("relative.db")).unwrap();
+        symlink(root.join("relative.db"), root.join("chain.db")).unwrap();
+        symlink("circle.db", root.join("circle.db")).unwrap();
+        symlink("nowhere/mesh.db", root.join("nowhere.db")).unwrap();
+        for is_there in [false, true] {
+            for name in ["data/mesh.db", "folder/mesh.db", "relative.db", "chain.db"] {
+                let found = without_links(&root.join(name)).unwrap();
+                assert_eq!(found, real, "{name}, file there: {is_there}");
+            }
+            std::fs::write(&real, "").unwrap();
+        }
+        for name in ["circle.db", "nowhere.db"] {
+            let refused = without_links(&root.join(name)).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
-use crate::filesystem::beside;
+use crate::filesystem::{beside, without_links};
 
 /// The writer's lock: a `flock` on `<db>.writer`, held until it is dropped or the process ends.
 ///
 /// It is never taken on the database files themselves: closing any descriptor of those would drop SQLite's
-/// own locks. What flock can't see (another kernel, a file system without it) the fencing token catches.
+/// own locks. Links in the path are followed, so that there is one lock for one file. What flock can't see (another kernel, a file system without it) the fencing token catches.
 #[derive(Debug)]
 pub struct WriterLock {
     _file: File,
@@ -22,10 +22,10 @@ impl WriterLock {
     /// Takes the lock of the database at `db`, on behalf of `program`.
     ///
     /// # Errors
-    /// [`Error::Locked`], naming the holder, when another process has it; [`Error::Io`] when the lock file
-    /// can't be opened.
+    /// [`Error::Locked`], naming the holder, when another process has it; [`Error::Io`] when the file
+    /// can't be found, or the lock file can't be opened.
     pub fn acquire(db: &Path, program: &str) -> Result<Self> {
-        let path = beside(db, ".writer");
+        let path = beside(&without_links(db)?, ".writer");
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::connect::{Found, connect, connect_for_batches, let_go, set_up};
 use crate::error::{Class, Result, SqliteContext};
 use crate::fence::Fence;
-use crate::filesystem::{Ballast, check_kind, folder_of, prepare_folder};
+use crate::filesystem::{Ballast, check_kind, folder_of, prepare_folder, without_links};
 use crate::known::{KnownObservers, KnownTransmissions};
 use crate::life::{Life, PreviousEnd, read_instance, write_instance};
 use crate::lock::WriterLock;
@@ -105,14 +105,16 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Opens the file for writing, creating it if it isn't there, and passes the start-up barrier.
+    /// Opens the file for writing, creating it if it isn't there, and passes the start-up barrier. Of a path with
+    /// links in it, what they lead to is opened, and everything that belongs to the file is put beside that.
     ///
     /// # Errors
     /// [`Error::Locked`](crate::Error::Locked) if another process writes it, and the other errors of
     /// [`Class::Refused`] if it must not be opened; else what SQLite or the system say.
-    pub async fn open(options: StoreOptions) -> Result<(Self, Opened)> {
+    pub async fn open(mut options: StoreOptions) -> Result<(Self, Opened)> {
+        prepare_folder(folder_of(&options.path))?;
+        options.path = without_links(&options.path)?;
         let folder = folder_of(&options.path);
-        prepare_folder(folder)?;
         if !options.allow_unsupported_filesystem {
             check_kind(folder)?;
         }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::barrier;
 use crate::checkpoint::{Checkpoint, CheckpointMode, checkpoint};
 use crate::connect::{connect, let_go, switch_to_wal};
 use crate::error::{Error, Result, SqliteContext};
-use crate::filesystem::{beside, folder_of, free_and_total_bytes, sync_folder};
+use crate::filesystem::{beside, folder_of, free_and_total_bytes, sync_folder, without_links};
 use crate::lock::WriterLock;
 use crate::schema::{self, Kind};
 use crate::transaction;
@@ -60,9 +61,9 @@ pub async fn recount_file(path: &Path, program: &str) -> Result<()> {
 /// [`Error::Locked`] while a writer runs, [`Error::NoRoomFor`] where the disk can't hold both, [`Error::Unsettled`]
 /// if readers keep the WAL from being emptied; what SQLite and the system say.
 pub async fn vacuum_file(path: &Path, program: &str) -> Result<Vacuumed> {
+    let mut work = Work::begin(path, program).await?;
     // A link stays a link.
-    let path = std::fs::canonicalize(path).map_err(|e| Error::io("find", path, e))?;
-    let mut work = Work::begin(&path, program).await?;
+    let path = work.path.clone();
     let new = beside(&path, ".vacuum");
     let done = work.write_anew(&new).await;
     let done = work.end_with_lock(done).await;
@@ -79,6 +80,7 @@ pub async fn vacuum_file(path: &Path, program: &str) -> Result<Vacuumed> {
 
 /// The file under the writer's lock.
 struct Work {
+    /// Without links.
     path: PathBuf,
     db: SqliteConnection,
     lock: WriterLock,
@@ -86,6 +88,7 @@ struct Work {
 
 impl Work {
     async fn begin(path: &Path, program: &str) -> Result<Self> {
+        let path = &without_links(path)?;
         let lock = WriterLock::acquire(path, program)?;
         if !path.is_file() {
             let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -158,6 +161,9 @@ impl Work {
             _ => {}
         }
         self.check_room().await?;
+        // A writer that the lock doesn't stop (on another kernel, or its lock file was removed) must not go on in
+        // the old file: nobody would find what it adds.
+        barrier::revoke(&mut self.db).await?;
         // Whoever reads the old file by its name must find everything in it.
         let done = checkpoint(&mut self.db, CheckpointMode::Truncate, READERS_WAIT).await?;
         if !done.is_complete() {

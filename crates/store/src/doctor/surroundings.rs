@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use super::Finding;
-use crate::filesystem::{beside, folder_of, free_and_total_bytes, kind_of};
+use crate::filesystem::{beside, folder_of, free_and_total_bytes, kind_of, without_links};
 use crate::in_use;
 use crate::life::{Life, PreviousEnd};
 use crate::lock::read_holder;
@@ -83,7 +83,9 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(super) fn of(named: &Path) -> Self {
+        // A path that leads nowhere is looked at as it is: then there is no file.
+        let path = &without_links(named).unwrap_or_else(|_| named.to_owned());
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
         let folder = folder_of(path);
         let disk = free_and_total_bytes(folder).ok();
@@ -107,7 +109,7 @@ impl Surroundings {
             open_in: in_use::other_user(path).ok().flatten(),
             last_life,
             set_aside: set_aside(path),
-            path: path.to_owned(),
+            path: named.to_owned(),
         }
     }
 
