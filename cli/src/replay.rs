@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use meshcore_config::BrokerUrl;
 use tokio::time::{Instant, sleep_until};
 
-use crate::broker::{BrokerUrl, CredentialArgs};
+use crate::broker::{CredentialArgs, broker_url};
 use crate::feed_line::Recorded;
 use crate::publisher::Publisher;
 use crate::session;
@@ -30,7 +31,7 @@ pub(crate) struct ReplayArgs {
     file: PathBuf,
 
     /// Publish to this broker: mqtt://, mqtts://, ws:// or wss://.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = broker_url)]
     broker: BrokerUrl,
 
     #[command(flatten)]

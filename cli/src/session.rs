@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use meshcore_config::BrokerUrl;
 use rumqttc_v4::QoS;
 
-use crate::broker::{BrokerUrl, CredentialArgs};
+use crate::broker::{CredentialArgs, mqtt_options};
 use crate::publisher::{PublishError, Publisher, PublisherOptions, REFUSED, Totals};
 use crate::stop::Stop;
 use crate::terminal::{complain, counted, tell};
@@ -31,7 +32,7 @@ pub(crate) async fn connect(
     tell: impl Fn(&str) + Send + Sync + 'static,
 ) -> anyhow::Result<Publisher> {
     let options = PublisherOptions {
-        mqtt: url.options(credentials)?,
+        mqtt: mqtt_options(url, credentials)?,
         qos: if qos == 0 {
             QoS::AtMostOnce
         } else {

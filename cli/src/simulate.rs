@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use meshcore_config::BrokerUrl;
 use meshcore_simulator::{FeedMessage, Region, Simulation, SimulationOptions};
 
-use crate::broker::{BrokerUrl, CredentialArgs};
+use crate::broker::{CredentialArgs, broker_url};
 use crate::terminal::Usage;
 
 pub(crate) use broker::send_at_its_pace;
@@ -81,7 +82,7 @@ pub(crate) struct SimulateArgs {
 #[group(required = true, multiple = false)]
 struct Target {
     /// Publish to this broker: mqtt://, mqtts://, ws:// or wss://.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = broker_url)]
     broker: Option<BrokerUrl>,
 
     /// Write to this file, - for standard output: a JSON object with topic and payload per line.

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use bytes::Bytes;
+use meshcore_config::BrokerUrl;
 use meshcore_simulator::{FeedMessage, Simulation};
 use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
-use crate::broker::{BrokerUrl, CredentialArgs};
+use crate::broker::CredentialArgs;
 use crate::publisher::{Message, Publisher};
 use crate::session;
 use crate::stop::Stop;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use meshcore_config::BrokerUrl;
 use meshcore_simulator::Simulation;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::output::{Output, Who};
-use crate::broker::{BrokerUrl, CredentialArgs};
+use crate::broker::CredentialArgs;
 use crate::publisher::Publisher;
 use crate::session;
 use crate::simulate::send_at_its_pace;

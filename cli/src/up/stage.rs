@@ -7,6 +7,7 @@ mod setting;
 use std::io;
 use std::time::{Duration, Instant};
 
+use meshcore_config::BrokerUrl;
 use meshcore_resource::MeshCoreDeployment;
 use meshcore_resource::programs::Places;
 use meshcore_simulator::Simulation;
@@ -215,7 +216,7 @@ impl Stage {
 
     fn start_demo(&mut self) {
         if let (Some(simulation), Some(broker)) = (self.simulation.take(), &self.broker)
-            && let Ok(url) = broker.url().parse()
+            && let Ok(url) = BrokerUrl::parse(&broker.url())
         {
             self.demo = Some(Demo::start(simulation, url, self.output.clone()));
         }

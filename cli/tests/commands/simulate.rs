@@ -221,7 +221,11 @@ fn errors_name_the_cure() {
     for (args, code, cure) in [
         (&["--broker", &nobody][..], 1, "mosquitto -p"),
         (&["--broker", "localhost:1883"], 2, "mqtt://localhost:1883"),
-        (&["--broker", "http://localhost"], 2, "mqtt://"),
+        (
+            &["--broker", "http://localhost"],
+            2,
+            "must be mqtt, mqtts, ws or wss",
+        ),
         (&["--output", "feed.jsonl"], 2, "--count or --duration"),
         (
             &["--output", "/no/such/folder/feed", "--count", "1"],
