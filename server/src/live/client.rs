@@ -241,7 +241,11 @@ impl Client {
         let batched = self.window.is_some();
         let mut cursor = self.cursor.clone();
         match self.live.hub.next(&mut cursor, until, batched) {
-            Next::Nothing => Ok(false),
+            Next::Nothing => {
+                // It may have been told of packets that it has already.
+                self.cursor = cursor;
+                Ok(false)
+            }
             Next::Frames(frames, packets) => {
                 let count = frames.len() as u64;
                 self.socket.send(frames).await?;

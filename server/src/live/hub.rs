@@ -117,7 +117,6 @@ impl Hub {
 
     /// What a client at `cursor` sends next, of what is released up to `until`; moves the cursor behind it.
     pub(crate) fn next(&self, cursor: &mut Cursor, until: u64, batched: bool) -> Next {
-        let from = cursor.next;
         let chunk = match lock(&self.shared.ring).as_ref() {
             Some(ring) => ring.read(cursor, until),
             None => Chunk::Nothing,
@@ -128,6 +127,7 @@ impl Hub {
             Chunk::Packets(packets) => {
                 let count = packets.len() as u64;
                 let frames = if batched {
+                    let from = cursor.next - count;
                     vec![self.batch(from, cursor, &packets)]
                 } else {
                     packets.into_iter().map(|packet| packet.frame).collect()
@@ -241,6 +241,19 @@ mod tests {
         assert_eq!(first.len(), 1);
         assert_eq!(first[0].as_str().as_ptr(), second[0].as_str().as_ptr());
         assert_eq!(one, other);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_not_shared_with_whoever_has_a_part_of_it() {
+        let hub = hub();
+        let mut one = hub.end().unwrap();
+        let mut ahead = hub.behind(2).unwrap();
+        hub.publish((1..=3).map(packet).collect());
+        let all = frames(hub.next(&mut one, 3, true));
+        let rest = frames(hub.next(&mut ahead, 3, true));
+        assert!(all[0].as_str().contains(r#""observation_id":2,"#));
+        assert!(!rest[0].as_str().contains(r#""observation_id":2,"#));
+        assert!(rest[0].as_str().contains(r#""observation_id":3,"#));
     }
 
     #[tokio::test]

@@ -99,11 +99,17 @@ impl Ring {
         if id < self.base {
             return None;
         }
-        let index = self.packets.partition_point(|packet| packet.id <= id);
-        Some(self.cursor(self.first + index as u64, id))
+        Some(self.cursor(self.number_behind(id), id))
     }
 
-    /// What follows the cursor, up to the packet numbered `until`; moves the cursor behind it.
+    /// The number of the first packet after the observation `id`.
+    fn number_behind(&self, id: i64) -> u64 {
+        self.first + self.packets.partition_point(|packet| packet.id <= id) as u64
+    }
+
+    /// What follows the cursor, up to the packet numbered `until`; moves the cursor behind it. A cursor may
+    /// stand at a position that the tail has not come to yet, since pages of the database may reach further:
+    /// what it has already is passed over.
     pub(crate) fn read(&self, cursor: &mut Cursor, until: u64) -> Chunk {
         if cursor.generation != self.generation {
             *cursor = self.end();
@@ -123,6 +129,7 @@ impl Ring {
             *cursor = end;
             return Chunk::Gap(gap);
         }
+        cursor.next = cursor.next.max(self.number_behind(cursor.position.id));
         let packets = self.chunk(cursor.next, until.min(self.next()));
         match packets.last() {
             None => Chunk::Nothing,
@@ -246,6 +253,35 @@ mod tests {
             ring.push(packet(4));
             assert_eq!(ids(ring.read(&mut cursor, u64::MAX)), [4]);
         }
+    }
+
+    #[test]
+    fn a_client_that_is_ahead_of_the_ring_gets_nothing_twice() {
+        // Only every third id is given out.
+        let mut ring = ring(100, 30);
+        for id in [33, 36] {
+            ring.push(packet(id));
+        }
+        // A page of the database had what the tail finds only now.
+        let mut cursor = ring.behind(42).expect("all that follows will be here");
+        for id in [39, 42] {
+            ring.push(packet(id));
+        }
+        assert_eq!(ids(ring.read(&mut cursor, u64::MAX)), [0; 0]);
+        assert_eq!(cursor.next, ring.next(), "it does not ask again");
+        for id in [45, 48] {
+            ring.push(packet(id));
+        }
+        assert_eq!(ids(ring.read(&mut cursor, u64::MAX)), [45, 48]);
+
+        // The same in one go, and one packet at a time.
+        let mut cursor = ring.behind(54).expect("all that follows will be here");
+        for id in [51, 54, 57, 60] {
+            ring.push(packet(id));
+        }
+        let until = ring.next() - 1;
+        assert_eq!(ids(ring.read(&mut cursor, until)), [57]);
+        assert_eq!(ids(ring.read(&mut cursor, until + 1)), [60]);
     }
 
     #[test]
