@@ -1,7 +1,8 @@
 //! One batch of records in one transaction: look up, insert observations, then what is derived from those
 //! that were really new.
 //!
-//! Ids are given out here and not by SQLite: there is one writer. So an observation knows its transmission's
+//! Ids are given out here and not by SQLite: there is one writer, and the fence ends it should another one give out
+//! ids. So an observation knows its transmission's
 //! id before that row exists, and the transmission is written once, with its final count.
 
 mod receptions;
@@ -90,6 +91,8 @@ impl BatchState {
         records: &[Record],
         describe: &dyn Describe,
     ) -> Result<(Outcome, Pending)> {
+        self.fence
+            .check_ids(db, self.next_transmission, self.next_observation)?;
         let mut outcome = Outcome::default();
         let mut pending = Pending::default();
         let mut dropped: Vec<Dropped> = Vec::new();

@@ -122,8 +122,10 @@ pub enum Error {
         /// The database file.
         path: PathBuf,
     },
-    /// Another writer has taken the file over.
-    #[error("another writer has taken over {path}: this process must not write any more")]
+    /// Another writer has taken the file over, or gives out ids beside this one.
+    #[error(
+        "another program writes to {path}, so this one must not any more: let only one write to it (is a CoreScope still running?)"
+    )]
     Fenced {
         /// The database file.
         path: PathBuf,

@@ -9,6 +9,10 @@ use crate::error::{Error, Result, SqliteContext};
 
 /// Whether the token is still ours.
 const CHECK: &str = "SELECT 1 FROM store_state WHERE id = 1 AND fencing_token = ?";
+/// Whether ids were given out that are not ours. SQLite notes them with the rows, also those of rows that are deleted
+/// by now.
+const CHECK_IDS: &str = "SELECT 1 FROM sqlite_sequence WHERE name = 'transmissions' AND seq >= ? \
+    OR name = 'observations' AND seq >= ?";
 /// Adds to the totals if the token is still ours.
 const ADD: &str = "UPDATE store_state SET transmissions = transmissions + ?, observations = observations + ?, \
     bad_signatures = bad_signatures + ?, dropped = dropped + ? WHERE id = 1 AND fencing_token = ?";
@@ -66,6 +70,24 @@ impl Fence {
             .await
             .during("update the totals")?;
         self.taken_over_unless(result.rows_affected() == 1)
+    }
+
+    /// Finds out, before a batch gives out ids from these two on, whether somebody else has given them out. The token
+    /// does not tell: a `CoreScope` that was left running knows nothing of it. Its rows would make ours look like
+    /// duplicates, to be acknowledged and lost. Going on behind its ids would not do: the two would take
+    /// turns with ids and totals, and nobody counts its rows but an adoption at the start.
+    pub(crate) fn check_ids(
+        &self,
+        db: &Connection,
+        next_transmission: i64,
+        next_observation: i64,
+    ) -> Result<()> {
+        let action = "look who gives out ids";
+        let mut check = db.prepare_cached(CHECK_IDS).during(action)?;
+        let taken = check
+            .exists([next_transmission, next_observation])
+            .during(action)?;
+        self.taken_over_unless(!taken)
     }
 
     /// [`Self::add`] for a batch.

@@ -57,6 +57,54 @@ async fn a_writer_that_was_replaced_ends_and_tells_nothing() {
     assert_eq!(stored(&mut look(dir.path()).await).await, [1]);
 }
 
+/// What CoreScope does with a packet: SQLite gives out the ids.
+const THEIR_PACKET: &str = "INSERT INTO transmissions(raw_hex, hash, first_seen) VALUES ('1500', 'aaaaaaaaaaaaaaaa', '2026-09-21T12:00:00Z')";
+const THEIR_OBSERVATION: &str =
+    "INSERT INTO observations(transmission_id, observer_idx, timestamp) VALUES (1, 1, 1790000000)";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_beside_which_ids_are_given_out_ends_and_acknowledges_nothing() {
+    for theirs in [THEIR_PACKET, THEIR_OBSERVATION] {
+        // What was deleted again counts as well.
+        for deleted in [
+            "",
+            "; DELETE FROM observations WHERE id = 2; DELETE FROM transmissions WHERE id = 2",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut running = Setup::new().start(open(dir.path()).await.0);
+            running.send(1).await;
+            running.tokens(1).await;
+            let mut other = look(dir.path()).await;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{theirs}{deleted}")))
+                .execute(&mut other)
+                .await
+                .unwrap();
+            let theirs = one_i64(&mut other, "SELECT count(*) FROM observations").await - 1;
+            running.send(2).await;
+            assert!(running.told.recv().await.is_none(), "something is told");
+            let error = running.end().await.unwrap_err();
+            assert!(matches!(error, Error::Fenced { .. }), "{error}");
+
+            // The next life begins behind them, with the message that was not acknowledged.
+            let (mut store, _) = open(dir.path()).await;
+            let outcome = store
+                .write(&[record(reception(2, "a", ""))], &describe)
+                .await
+                .unwrap();
+            assert_eq!((outcome.transmissions, outcome.observations), (1, 1));
+            store.close().await.unwrap();
+            let observations = one_i64(&mut other, "SELECT count(*) FROM observations").await;
+            assert_eq!(observations, 2 + theirs);
+            let ours = one_i64(
+                &mut other,
+                "SELECT count(*) FROM transmissions t JOIN observations o ON o.transmission_id = t.id \
+                 WHERE t.hash = '0000000000000002'",
+            );
+            assert_eq!(ours.await, 1);
+        }
+    }
+}
+
 /// Overwrites pages of a file as a broken disk would: from outside this process, whose own file handles would
 /// take SQLite's locks away.
 fn overwrite(file: &Path, first_page: u64) {
