@@ -9,6 +9,7 @@ mod connection;
 mod layers;
 mod open_files;
 mod places;
+mod room;
 
 pub use places::PerAddress;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::raw::Raw;
 use common::{Mesh, SOON, Server};
 use meshcore_testkit::http_get;
-use meshcore_testkit::{Ended, LiveClient, with_small_buffer};
+use meshcore_testkit::{Ended, LiveClient};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -265,10 +265,8 @@ async fn answers_that_are_taken_slowly_are_sent_to_their_end_or_cut_at_the_deadl
     );
     let mut readers = Vec::new();
     for _ in 0..20 {
-        let mut raw = Raw(with_small_buffer(&server.address).await);
-        raw.send("GET /api/packets?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await;
-        readers.push(raw);
+        let request = "GET /api/packets?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n";
+        readers.push(Raw::sent_with_small_buffer(&server.address, request).await);
     }
     server.wait_for("they are all being answered", || {
         (server

@@ -328,34 +328,18 @@ async fn what_clients_say_is_ignored_up_to_4_kib_and_100_messages() {
     assert_eq!(end, Ended::Closed(1008, "too many messages".to_owned()));
 }
 
-/// Bytes of memory of a process that are in use.
-fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_costs_less_than_40_kb() {
     const CLIENTS: usize = 1000;
     let mut mesh = Mesh::new().await;
-    let mut server = Server::start(&mesh);
+    let server = Server::start(&mesh);
     // What everybody shares is there before.
     let mut first = LiveClient::connect(&server.address, "?batch=50").await;
     for _ in 0..12 {
         mesh.write(1000).await;
     }
     first.ids(12_000).await;
-    let process = server.program().id();
-    let before = resident(process);
+    let before = server.resident();
     let mut readers = Vec::new();
     for _ in 0..CLIENTS {
         let mut client = LiveClient::connect(&server.address, "?batch=50").await;
@@ -371,6 +355,6 @@ async fn a_client_costs_less_than_40_kb() {
     for reader in &mut readers {
         reader.await.unwrap();
     }
-    let each = resident(process).saturating_sub(before) / CLIENTS as u64;
+    let each = server.resident().saturating_sub(before) / CLIENTS as u64;
     assert!(each < 40 << 10, "{each} bytes each");
 }

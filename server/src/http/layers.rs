@@ -1,4 +1,5 @@
-//! What every request passes through: counting, a time limit, a size limit, and a net for panics.
+//! What every request passes through: counting, a time limit, a size limit, a net for panics, and room for its
+//! answer.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::{shutting_down, unavailable};
+use super::room::{Room, limit_room};
 use crate::metrics::{Metrics, RequestLabel, RouteLabel};
 
 /// How long a request may take, its own body included, until its answer begins.
@@ -28,6 +30,7 @@ pub(crate) fn layered(router: Router, metrics: Arc<Metrics>, hurry: Cancellation
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(hurry, limit_time))
+        .layer(from_fn_with_state(Room::default(), limit_room))
         .layer(from_fn_with_state(metrics, count))
 }
 

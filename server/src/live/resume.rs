@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
+use meshcore_store::ObservationRow;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -14,8 +15,10 @@ use crate::database::Database;
 
 /// The most observations (by their ids) that a client may be behind.
 const MOST_MISSED: i64 = 10_000;
-/// Rows of one query.
-const PAGE: u32 = 500;
+/// Rows of one query, and what its packets may have in bytes, at least one packet. A page stays in memory until
+/// its client has taken it, and there may be thousands who take nothing.
+const PAGE: u32 = 32;
+const PAGE_BYTES: usize = 48 << 10;
 /// What a frame may have in bytes, as in the ring.
 const FRAME_BYTES: usize = 16 << 10;
 /// How often a page is asked for, and the pause in between.
@@ -117,17 +120,29 @@ impl Archive {
         let rows = reader.observations_after(position.id, PAGE).await;
         drop(reader);
         match rows {
-            Ok(rows) => Some(
-                rows.iter()
-                    .map(|row| Packet::new(&position.db_uuid, row))
-                    .collect(),
-            ),
+            Ok(rows) => Some(packets(&position.db_uuid, &rows)),
             Err(error) => {
                 tracing::debug!(%error, "A page for a resumed session can't be read");
                 None
             }
         }
     }
+}
+
+/// The packets of `rows`, as many as a page may have. The next page begins behind them.
+fn packets(db_uuid: &str, rows: &[ObservationRow]) -> Vec<Packet> {
+    let mut packets: Vec<Packet> = Vec::new();
+    let mut room = PAGE_BYTES;
+    for row in rows {
+        let packet = Packet::new(db_uuid, row);
+        let length = packet.frame.as_str().len();
+        if length > room && !packets.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(length);
+        packets.push(packet);
+    }
+    packets
 }
 
 fn frames(
@@ -161,8 +176,6 @@ fn frames(
 
 #[cfg(test)]
 mod tests {
-    use meshcore_store::ObservationRow;
-
     use super::*;
 
     fn packet(id: i64, size: usize) -> Packet {
@@ -236,6 +249,42 @@ mod tests {
             (GapReason::TooFar, Some((40_000, 50_000)))
         );
         assert_eq!(cursor, end);
+    }
+
+    #[test]
+    fn a_page_has_few_bytes_however_large_its_packets_are() {
+        let row = |id, size| ObservationRow {
+            id,
+            hash: "x".repeat(size),
+            ..ObservationRow::default()
+        };
+        let small: Vec<_> = (1..=32).map(|id| row(id, 0)).collect();
+        assert_eq!(packets("db", &small).len(), 32);
+        let large: Vec<_> = (1..=32).map(|id| row(id, 5000)).collect();
+        let bytes = |packets: &[Packet]| -> usize {
+            packets
+                .iter()
+                .map(|packet| packet.frame.as_str().len())
+                .sum()
+        };
+        let page = packets("db", &large);
+        assert!(
+            !page.is_empty() && bytes(&page) <= PAGE_BYTES,
+            "{}",
+            bytes(&page)
+        );
+        let ids: Vec<i64> = page.iter().map(|packet| packet.id).collect();
+        assert_eq!(
+            ids,
+            (1..).take(page.len()).collect::<Vec<_>>(),
+            "the first ones"
+        );
+        let huge: Vec<_> = (1..=2).map(|id| row(id, PAGE_BYTES)).collect();
+        assert_eq!(
+            packets("db", &huge).len(),
+            1,
+            "it comes alone, and it comes"
+        );
     }
 
     #[test]

@@ -217,6 +217,15 @@ impl Server {
         self.program.log()
     }
 
+    /// Bytes of its memory that are in use.
+    pub(crate) fn resident(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// Status and body of an answer.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http_get(&format!("http://{}{path}", self.address)).unwrap()

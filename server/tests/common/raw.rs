@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use meshcore_testkit::with_small_buffer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,6 +21,13 @@ impl Raw {
     /// A connection that has sent `text`.
     pub(crate) async fn sent(address: &str, text: &str) -> Self {
         let mut raw = Self::connect(address).await;
+        raw.send(text).await;
+        raw
+    }
+
+    /// The same of a client whose system takes only a little for it.
+    pub(crate) async fn sent_with_small_buffer(address: &str, text: &str) -> Self {
+        let mut raw = Self(with_small_buffer(address).await);
         raw.send(text).await;
         raw
     }
