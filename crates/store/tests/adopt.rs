@@ -490,6 +490,31 @@ async fn values_of_other_kinds_than_their_columns_are_no_obstacle() {
 }
 
 #[tokio::test]
+async fn packets_whose_frames_are_no_hex_are_heard_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CoreScopeOptions {
+        then: "UPDATE transmissions SET raw_hex = x'FF00', hash = '0000000000900001' WHERE id = 1; \
+               UPDATE transmissions SET raw_hex = CAST(x'FFFE' AS TEXT), hash = '0000000000900002' WHERE id = 2; \
+               UPDATE transmissions SET raw_hex = 'no hex', hash = '0000000000900003' WHERE id = 3; \
+               UPDATE transmissions SET raw_hex = 7, hash = '0000000000900004' WHERE id = 4; \
+               UPDATE transmissions SET raw_hex = '', hash = '0000000000900005' WHERE id = 5",
+        ..CoreScopeOptions::default()
+    };
+    options.build(&dir.path().join("mesh.db")).await;
+    let (mut store, _) = open(dir.path()).await;
+    let records: Vec<_> = (0x90_0001..=0x90_0005)
+        .map(|n| record(reception(n, "a new observer", "01")))
+        .collect();
+    let outcome = store.write(&records, &describe).await.unwrap();
+    assert_eq!((outcome.transmissions, outcome.observations), (0, 5));
+    store.close().await.unwrap();
+    let mut db = look(dir.path()).await;
+    let kept = "SELECT count(*) FROM observations WHERE transmission_id < 6 AND raw_hex LIKE '1501010000000000900%' \
+        AND arrived_at IS NOT NULL";
+    assert_eq!(one_i64(&mut db, kept).await, 5, "each has its own frame");
+}
+
+#[tokio::test]
 async fn what_can_not_be_adopted_is_refused_with_its_reason_and_left_alone() {
     for (then, words) in [
         (

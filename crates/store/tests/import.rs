@@ -357,6 +357,34 @@ async fn frames_of_ours_that_can_not_be_rebuilt_in_the_target_are_kept() {
 }
 
 #[tokio::test]
+async fn frames_that_are_no_text_stop_no_import() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&source, &target] {
+        CoreScopeOptions::default()
+            .build(&folder.path().join("mesh.db"))
+            .await;
+    }
+    // Observations of the source's own, whose packets have an odd frame in one of the two files.
+    let odd = "UPDATE observations SET path_json = '[\"77\"]', raw_hex = NULL WHERE id IN (SELECT max(id) FROM observations \
+        WHERE transmission_id IN (1, 2, 3, 4) GROUP BY transmission_id); \
+        UPDATE transmissions SET raw_hex = x'FF00' WHERE id = 1; \
+        UPDATE transmissions SET raw_hex = CAST(x'FFFE' AS TEXT) WHERE id = 2";
+    let ours = "UPDATE transmissions SET raw_hex = x'FF00' WHERE id = 3; \
+        UPDATE transmissions SET raw_hex = CAST(x'FFFE' AS TEXT) WHERE id = 4";
+    for (folder, sql) in [(&source, odd), (&target, ours)] {
+        let mut db = look(folder.path()).await;
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+        sqlx::Connection::close(db).await.unwrap();
+    }
+    open(target.path()).await.0.close().await.unwrap();
+    let imported = run(&source.path().join("mesh.db"), target.path()).await;
+    assert!(imported.finished);
+    let mut db = look(target.path()).await;
+    let kept = "SELECT count(*) FROM observations WHERE path_json = '[\"77\"]' AND typeof(raw_hex) = 'text'";
+    assert_eq!(one_i64(&mut db, kept).await, 4, "each has its packet's");
+}
+
+#[tokio::test]
 async fn stopped_after_any_chunk_it_goes_on_and_ends_the_same() {
     let (source, whole, target) = (
         tempfile::tempdir().unwrap(),

@@ -373,7 +373,10 @@ fn look_up(db: &Connection, hash: [u8; 8]) -> Result<Option<KnownTransmission>> 
 
 /// A row of the look-up.
 fn known_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownTransmission> {
-    let head = hex::decode(row.get_ref(1)?.as_str()?).unwrap_or_default();
+    // An adopted file can have anything there. What is no text, or no hex, has no head, so observations of the packet
+    // keep their own frames.
+    let frame = row.get_ref(1)?.as_str().unwrap_or_default();
+    let head = hex::decode(frame).unwrap_or_default();
     Ok(KnownTransmission {
         id: row.get(0)?,
         head: FrameHead::of(&head),

@@ -16,7 +16,7 @@ use crate::{observed_frame, transaction};
 const TRACE: i64 = 9;
 
 /// An observation, the frames of its packet there and here, its path, its packet's type.
-type Frames = (i64, String, String, Option<String>, Option<i64>);
+type Frames = (i64, Vec<u8>, Vec<u8>, Option<String>, Option<i64>);
 
 /// A hash as we write it: 16 lower-case digits. Bogus ones of older versions stay as they are.
 fn hash_of(table: &str) -> String {
@@ -205,7 +205,7 @@ impl Import {
         }
         let action = "keep the frames of observations";
         let rows: Vec<Frames> = sqlx::query_as(
-            "SELECT m.id, coalesce(x.raw_hex, ''), t.raw_hex, m.path_json, t.payload_type \
+            "SELECT m.id, CAST(x.raw_hex AS BLOB), CAST(t.raw_hex AS BLOB), m.path_json, t.payload_type \
              FROM main.observations m JOIN source.observations s ON s.id = m.id - ? \
              JOIN source.transmissions x ON x.id = s.transmission_id \
              JOIN main.transmissions t ON t.id = m.transmission_id \
@@ -218,14 +218,15 @@ impl Import {
         .await
         .during(action)?;
         for (id, theirs, ours, path, payload_type) in rows {
-            let head = |frame: &str| FrameHead::of(&hex::decode(frame).unwrap_or_default());
+            let head = |frame: &[u8]| FrameHead::of(&hex::decode(frame).unwrap_or_default());
             if payload_type != Some(TRACE) && head(&theirs) == head(&ours) {
                 continue;
             }
+            let theirs = String::from_utf8_lossy(&theirs);
             let frame = if self.source.is_ours {
                 observed_frame::rebuild(&theirs, path.as_deref())
             } else {
-                Cow::Borrowed(theirs.as_str())
+                Cow::Borrowed(theirs.as_ref())
             };
             sqlx::query("UPDATE main.observations SET raw_hex = ? WHERE id = ?")
                 .bind(frame.as_ref())
