@@ -5,8 +5,10 @@
 //! notes how far it is (`store_jobs`) and keeps totals and counts right, so an import that was stopped or killed
 //! goes on when it is run again, and one that is finished adds nothing when it is run again.
 //!
-//! Ids stay as they are in a target without packets. In any other one they go below all that are there: ids
-//! are the order in which pages and the live feed show things, and what is imported is history.
+//! Packets and observations keep their order, and their ids go below all that are there and below 0: ids are the
+//! order in which pages and the live feed show things, and what is imported is history. What is stored between two
+//! runs of one import therefore gets ids that the import does not need. Another import may take some of those; each
+//! chunk looks, and the rest then goes further down.
 
 mod observers;
 mod packets;

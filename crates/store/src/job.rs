@@ -13,7 +13,7 @@ pub(crate) struct Job<T> {
     pub(crate) name: String,
     /// The step at work.
     pub(crate) step: String,
-    /// The highest id that the step is done with.
+    /// The highest id that the step is done with; `i64::MIN` before the first one. Ids may be negative.
     pub(crate) position: i64,
     pub(crate) tallies: T,
     pub(crate) finished: bool,
@@ -24,6 +24,7 @@ impl<T: Default + Serialize + DeserializeOwned> Job<T> {
         Self {
             name: name.into(),
             step: step.into(),
+            position: i64::MIN,
             ..Self::default()
         }
     }
@@ -49,7 +50,7 @@ impl<T: Default + Serialize + DeserializeOwned> Job<T> {
     /// Goes on to `step`, from its beginning.
     pub(crate) fn go_on_to(&mut self, step: &str) {
         step.clone_into(&mut self.step);
-        self.position = 0;
+        self.position = i64::MIN;
     }
 
     /// Writes the row. To be called in the transaction that did what it says.

@@ -87,13 +87,19 @@ async fn a_core_scope_database_becomes_a_new_one_of_ours() {
     );
     let mut db = look(target.path()).await;
     assert_counts_are_right(&mut db).await;
-    // A new target keeps the ids, so the order in lists is the same.
-    let ids = "SELECT group_concat(id ORDER BY id) FROM transmissions";
+    // The order in lists is the same, and all ids are below those of what comes live.
+    let order = "SELECT group_concat(hash ORDER BY id) FROM transmissions";
     let mut theirs = look(source.path()).await;
     assert_eq!(
-        one_text(&mut db, ids).await,
-        one_text(&mut theirs, ids).await
+        one_text(&mut db, order).await,
+        one_text(&mut theirs, order).await
     );
+    for highest in [
+        "SELECT max(id) FROM transmissions",
+        "SELECT max(id) FROM observations",
+    ] {
+        assert_eq!(one_i64(&mut db, highest).await, -1);
+    }
     assert_eq!(one_i64(&mut db, "SELECT dropped FROM store_state").await, 7);
 
     // Again: nothing is new.
@@ -427,6 +433,187 @@ async fn stopped_after_any_chunk_it_goes_on_and_ends_the_same() {
     assert_eq!(last.tables, at_once.tables, "rows of all runs together");
     let (mut a, mut b) = (look(whole.path()).await, look(target.path()).await);
     assert!(dump(&mut a).await == dump(&mut b).await, "the files differ");
+}
+
+/// Imports until `chunks` of them are done.
+async fn run_chunks(source: &Path, target: &Path, chunks: usize) -> Imported {
+    let mut told = 0;
+    // The first call comes before the first chunk.
+    let go_on = |_: &_| {
+        told += 1;
+        if told > chunks {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    import(source, options(target), go_on).await.unwrap()
+}
+
+/// Checks that all of `part` is in the file at `folder`, under whatever id.
+async fn assert_contains(folder: &Path, part: &Path) {
+    let all = contents(folder).await;
+    for (packet, observations) in contents(part).await {
+        let kept = all.get(&packet).unwrap_or_else(|| panic!("lost: {packet}"));
+        for observation in &observations {
+            assert!(kept.contains(observation), "lost: {packet} {observation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_ingestor_stores_between_two_runs_is_kept_and_counted_once() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = source.path().join("mesh.db");
+    CoreScopeOptions {
+        transmissions: 2_500,
+        ..CoreScopeOptions::default()
+    }
+    .build(&file)
+    .await;
+    let mut theirs = look(source.path()).await;
+    let observer = one_text(&mut theirs, "SELECT id FROM observers WHERE rowid = 1")
+        .await
+        .unwrap();
+    let mut live = 0;
+    let last = loop {
+        let imported = run_chunks(&file, target.path(), 1).await;
+        if imported.finished {
+            break imported;
+        }
+        let (mut store, _) = open(target.path()).await;
+        let records: Vec<_> = (0..500)
+            .map(|n| record(reception(u64::MAX - live - n, &observer, "01")))
+            .collect();
+        store.write(&records, &describe).await.unwrap();
+        store.close().await.unwrap();
+        live += 500;
+        assert!(live < 50_000, "it does not get on");
+    };
+    assert!(last.resumed && live >= 2_000, "{live}");
+    let whole = tempfile::tempdir().unwrap();
+    let at_once = run(&file, whole.path()).await;
+    assert_eq!(last.tables, at_once.tables, "rows of all runs together");
+    assert_contains(target.path(), whole.path()).await;
+    let mut db = look(target.path()).await;
+    assert_merged_counts_are_right(&mut db).await;
+    let totals = "SELECT transmissions * 1000000 + observations FROM store_state";
+    let live = i64::try_from(live).unwrap();
+    assert_eq!(
+        one_i64(&mut db, totals).await,
+        one_i64(&mut look(whole.path()).await, totals).await + live * 1_000_001
+    );
+    // The order is the one of the source, and what is live comes behind it.
+    let imported = "SELECT group_concat(hash ORDER BY id) FROM transmissions WHERE id < 0";
+    let all = "SELECT group_concat(hash ORDER BY id) FROM transmissions";
+    assert!(one_text(&mut db, imported).await == one_text(&mut theirs, all).await);
+    let packets = "SELECT packet_count FROM observers WHERE rowid = 1";
+    assert_eq!(
+        one_i64(&mut db, packets).await,
+        one_i64(&mut theirs, packets).await + live
+    );
+}
+
+#[tokio::test]
+async fn another_import_between_two_runs_loses_nothing_of_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = async |name: &str, options: CoreScopeOptions| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        options.build(&folder.join("mesh.db")).await;
+        folder
+    };
+    let first = build(
+        "first",
+        CoreScopeOptions {
+            transmissions: 1_500,
+            ..CoreScopeOptions::default()
+        },
+    )
+    .await;
+    let second = build(
+        "second",
+        CoreScopeOptions {
+            then: "UPDATE transmissions SET hash = 'bbbb' || substr(hash, 5)",
+            ..CoreScopeOptions::default()
+        },
+    )
+    .await;
+    let packet_counts = "SELECT quote(id), quote(packet_count) FROM observers ORDER BY id";
+    let one_by_one = tempfile::tempdir().unwrap();
+    let at_once = run(&first.join("mesh.db"), one_by_one.path()).await;
+    run(&second.join("mesh.db"), one_by_one.path()).await;
+    let wanted = query(&mut look(one_by_one.path()).await, packet_counts).await;
+    // Before the first packet, between packets, before the first observation, between observations.
+    for chunks in 0..5 {
+        let target = tempfile::tempdir().unwrap();
+        let stopped = run_chunks(&first.join("mesh.db"), target.path(), chunks).await;
+        assert!(!stopped.finished);
+        let between = run(&second.join("mesh.db"), target.path()).await;
+        assert_eq!(between.tables["observations"], tally(2_000, 2_000));
+        let imported = run(&first.join("mesh.db"), target.path()).await;
+        assert!(imported.finished && imported.resumed);
+        for table in ["transmissions", "observations"] {
+            assert_eq!(
+                imported.tables[table], at_once.tables[table],
+                "after {chunks} chunks"
+            );
+        }
+        assert!(
+            contents(target.path()).await == contents(one_by_one.path()).await,
+            "after {chunks} chunks the files differ"
+        );
+        let mut db = look(target.path()).await;
+        assert_merged_counts_are_right(&mut db).await;
+        assert_eq!(query(&mut db, packet_counts).await, wanted);
+    }
+}
+
+#[tokio::test]
+async fn an_import_into_an_empty_database_is_no_news_to_the_live_feed() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = source.path().join("mesh.db");
+    CoreScopeOptions::default().build(&file).await;
+    open(target.path()).await.0.close().await.unwrap();
+    // As the server follows a file: from where it stands on.
+    let mut feed = Reader::open(&target.path().join("mesh.db")).await.unwrap();
+    let begin = feed.last_observation_id().await.unwrap();
+    run(&file, target.path()).await;
+    assert_eq!(feed.observations_after(begin, 10).await.unwrap().len(), 0);
+    let (mut store, _) = open(target.path()).await;
+    store
+        .write(&[record(reception(1, "new", "01"))], &describe)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    assert_eq!(feed.observations_after(begin, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn ids_that_leave_no_room_are_refused_with_the_cure() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = source.path().join("mesh.db");
+    CoreScopeOptions {
+        then: "INSERT INTO transmissions(id, raw_hex, hash, first_seen) \
+               VALUES (9223372036854775807, '15', 'ffffffffffffffff', '2026-05-28T00:00:00Z')",
+        ..CoreScopeOptions::default()
+    }
+    .build(&file)
+    .await;
+    // Into a new one they fit.
+    let imported = run(&file, target.path()).await;
+    assert_eq!(imported.tables["transmissions"], tally(201, 201));
+    let other = tempfile::tempdir().unwrap();
+    let small = source.path().join("small.db");
+    CoreScopeOptions::default().build(&small).await;
+    run(&small, other.path()).await;
+    let error = import(&file, options(other.path()), |_| ControlFlow::Continue(()))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("import it into a new database"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

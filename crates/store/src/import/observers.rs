@@ -89,7 +89,6 @@ impl Import {
         }
         if is_first {
             job.go_on_to(STEPS[1]);
-            job.position = i64::MIN;
         }
         Ok(Totals::default())
     }

@@ -1,6 +1,7 @@
 //! Packets by their hash, then observations by packet, observer and path, a chunk of ids at a time.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use sqlx::AssertSqlSafe;
 
@@ -18,6 +19,21 @@ const TRACE: i64 = 9;
 /// An observation, the frames of its packet there and here, its path, its packet's type.
 type Frames = (i64, Vec<u8>, Vec<u8>, Option<String>, Option<i64>);
 
+/// Rows of a source's table, by the ids of the first and the last one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk {
+    first: i64,
+    pub(super) last: i64,
+    pub(super) rows: i64,
+}
+
+impl Chunk {
+    /// The id right before the first one.
+    pub(super) fn before(self) -> i64 {
+        self.first.saturating_sub(1)
+    }
+}
+
 /// A hash as we write it: 16 lower-case digits. Bogus ones of older versions stay as they are.
 fn hash_of(table: &str) -> String {
     format!(
@@ -34,21 +50,22 @@ impl Import {
         let chunk = self
             .next("transmissions", job.position, job.tallies.last_transmission)
             .await?;
-        let Some((last, rows)) = chunk else {
+        let Some(chunk) = chunk else {
             return self.step_done(job, STEPS[2]).await;
         };
         transaction::begin(&mut self.store.db).await?;
-        let done = self.add_transmissions(job, last, rows).await;
+        let done = self.add_transmissions(job, chunk).await;
         self.commit(done, job).await
     }
 
-    async fn add_transmissions(
-        &mut self,
-        job: &mut Job<Tallies>,
-        last: i64,
-        rows: i64,
-    ) -> Result<Totals> {
-        let (after, shift) = (job.position, job.tallies.transmission_shift);
+    async fn add_transmissions(&mut self, job: &mut Job<Tallies>, chunk: Chunk) -> Result<Totals> {
+        let tallies = &mut job.tallies;
+        let rest = chunk.first..=tallies.last_transmission;
+        let shift = self
+            .place("transmissions", rest, tallies.transmission_shift)
+            .await?;
+        tallies.transmission_shift = shift;
+        let (after, last) = (chunk.before(), chunk.last);
         let column = |name: &str| self.source.column("transmissions", name);
         let (hash, first_seen, last_seen) =
             (hash_of("s"), column("first_seen"), column("last_seen"));
@@ -92,12 +109,13 @@ impl Import {
         let added = self.shifted(insert, shift, after, last).await?;
         self.shifted(merge, shift, after, last).await?;
         for sql in [FROM_PUBKEY, CHANNEL_HASH] {
-            self.over(sql, moved(after, shift), last + shift).await?;
+            self.over(sql, moved(after, shift), moved(last, shift))
+                .await?;
         }
         job.position = last;
         job.tallies
             .table("transmissions")
-            .count(rows, added, without_hash);
+            .count(chunk.rows, added, without_hash);
         Ok(Totals {
             transmissions: count(added),
             ..Totals::default()
@@ -109,21 +127,22 @@ impl Import {
         let chunk = self
             .next("observations", job.position, job.tallies.last_observation)
             .await?;
-        let Some((last, rows)) = chunk else {
+        let Some(chunk) = chunk else {
             return self.step_done(job, STEPS[3]).await;
         };
         transaction::begin(&mut self.store.db).await?;
-        let done = self.add_observations(job, last, rows).await;
+        let done = self.add_observations(job, chunk).await;
         self.commit(done, job).await
     }
 
-    async fn add_observations(
-        &mut self,
-        job: &mut Job<Tallies>,
-        last: i64,
-        rows: i64,
-    ) -> Result<Totals> {
-        let (after, shift) = (job.position, job.tallies.observation_shift);
+    async fn add_observations(&mut self, job: &mut Job<Tallies>, chunk: Chunk) -> Result<Totals> {
+        let tallies = &mut job.tallies;
+        let rest = chunk.first..=tallies.last_observation;
+        let shift = self
+            .place("observations", rest, tallies.observation_shift)
+            .await?;
+        tallies.observation_shift = shift;
+        let (after, last) = (chunk.before(), chunk.last);
         let column = |name: &str| self.source.column("observations", name);
         let (path, hash) = (column("path_json"), hash_of("x"));
         let observer = format!(
@@ -171,7 +190,7 @@ impl Import {
         .await
         .during("read the source's observations")?;
         let added = self.shifted(insert, shift, after, last).await?;
-        let range = (moved(after, shift), last + shift);
+        let range = (moved(after, shift), moved(last, shift));
         self.keep_frames(job, range).await?;
         for sql in [HOURLY, COUNTS_AND_LAST_SEEN] {
             self.over(sql, range.0, range.1).await?;
@@ -190,7 +209,7 @@ impl Import {
         job.position = last;
         job.tallies
             .table("observations")
-            .count(rows, added, orphans);
+            .count(chunk.rows, added, orphans);
         Ok(Totals {
             observations: count(added),
             ..Totals::default()
@@ -238,36 +257,64 @@ impl Import {
         Ok(())
     }
 
-    /// The highest id and the number of rows of the next chunk of a source's table.
+    /// What to add to the ids `rest` of the source: as planned, or anew where others have taken some of those ids
+    /// since. Within the transaction that adds rows, so no row of the target stands in the way of one of them, or
+    /// is counted as one.
+    async fn place(
+        &mut self,
+        table: &'static str,
+        rest: RangeInclusive<i64>,
+        planned: i64,
+    ) -> Result<i64> {
+        // Our own words only.
+        let sql = format!("SELECT EXISTS(SELECT 1 FROM main.{table} WHERE id >= ? AND id <= ?)");
+        let is_taken: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(moved(*rest.start(), planned))
+            .bind(moved(*rest.end(), planned))
+            .fetch_one(&mut self.store.db)
+            .await
+            .during("look whether the planned ids are free")?;
+        if is_taken {
+            self.source
+                .shift_below(&mut self.store.db, table, *rest.end())
+                .await
+        } else {
+            Ok(planned)
+        }
+    }
+
+    /// The next chunk of a source's table.
     pub(super) async fn next(
         &mut self,
         table: &'static str,
         after: i64,
         last: i64,
-    ) -> Result<Option<(i64, i64)>> {
+    ) -> Result<Option<Chunk>> {
         let id = if table == "observer_metrics" {
             "rowid"
         } else {
             "id"
         };
         let sql = format!(
-            "SELECT max(i), count(*) FROM (SELECT {id} AS i FROM source.{table} WHERE {id} > ? AND {id} <= ? \
+            "SELECT min(i), max(i), count(*) FROM (SELECT {id} AS i FROM source.{table} WHERE {id} > ? AND {id} <= ? \
              ORDER BY {id} LIMIT ?)"
         );
-        let (last, rows): (Option<i64>, i64) = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(after)
-            .bind(last)
-            .bind(self.rows)
-            .fetch_one(&mut self.store.db)
-            .await
-            .during("find the next rows to import")?;
-        Ok(last.map(|last| (last, rows)))
+        let (first, last, rows): (Option<i64>, Option<i64>, i64) =
+            sqlx::query_as(AssertSqlSafe(sql))
+                .bind(after)
+                .bind(last)
+                .bind(self.rows)
+                .fetch_one(&mut self.store.db)
+                .await
+                .during("find the next rows to import")?;
+        Ok(first
+            .zip(last)
+            .map(|(first, last)| Chunk { first, last, rows }))
     }
 
     /// Goes on to the next step.
     pub(super) async fn step_done(&mut self, job: &mut Job<Tallies>, next: &str) -> Result<()> {
         job.go_on_to(next);
-        job.position = i64::MIN;
         transaction::begin(&mut self.store.db).await?;
         self.commit(Ok(Totals::default()), job).await
     }
@@ -302,7 +349,7 @@ impl Import {
     }
 }
 
-/// An id of the source in the target; the lowest one stays the lowest.
+/// An id of the source in the target.
 fn moved(id: i64, shift: i64) -> i64 {
     id.saturating_add(shift)
 }

@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::packets::count;
+use super::packets::{Chunk, count};
 use super::{Import, STEPS, Tallies};
 use crate::error::{Result, SqliteContext};
 use crate::fence::Totals;
@@ -64,7 +64,7 @@ impl Import {
         } else {
             None
         };
-        let Some((last, rows)) = chunk else {
+        let Some(Chunk { last, rows, .. }) = chunk else {
             return self.step_done(job, STEPS[4]).await;
         };
         let insert = format!(

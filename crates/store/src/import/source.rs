@@ -178,7 +178,7 @@ impl Source {
         list.join(", ")
     }
 
-    /// How many rows there are, up to where this import goes, and where its rows go in the target.
+    /// Up to where this import goes, where its rows go in the target, and how many there are.
     pub(super) async fn measure(&self, db: &mut SqliteConnection) -> Result<Tallies> {
         let action = "measure the source";
         let metrics = if self.has_table("observer_metrics") {
@@ -190,32 +190,51 @@ impl Source {
         let sql = format!(
             "SELECT (SELECT coalesce(max(id), 0) FROM source.transmissions), \
              (SELECT coalesce(max(id), 0) FROM source.observations), \
-             (SELECT min(id) FROM main.transmissions), (SELECT min(id) FROM main.observations), \
              (SELECT coalesce(max(rowid), 0) + 1 FROM main.observers), \
              (SELECT count(*) FROM source.transmissions) + (SELECT count(*) FROM source.observations) + {metrics}"
         );
-        let (last_transmission, last_observation, low, low_observation, first_new_observer, total): (
-            i64,
-            i64,
-            Option<i64>,
-            Option<i64>,
-            i64,
-            i64,
-        ) = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_one(db)
-            .await
-            .during(action)?;
-        // Below everything, and below 0, which stands for none.
-        let below = |low: i64, last: i64| low.min(0) - 1 - last;
+        let (last_transmission, last_observation, first_new_observer, total): (i64, i64, i64, i64) =
+            sqlx::query_as(AssertSqlSafe(sql))
+                .fetch_one(&mut *db)
+                .await
+                .during(action)?;
         Ok(Tallies {
-            transmission_shift: low.map_or(0, |low| below(low, last_transmission)),
-            observation_shift: low_observation.map_or(0, |low| below(low, last_observation)),
+            transmission_shift: self
+                .shift_below(db, "transmissions", last_transmission)
+                .await?,
+            observation_shift: self
+                .shift_below(db, "observations", last_observation)
+                .await?,
             last_transmission,
             last_observation,
             first_new_observer,
             total: u64::try_from(total).unwrap_or(0),
             ..Tallies::default()
         })
+    }
+
+    /// What takes ids up to `last` of the source below all of the target's `table`, and below 0, which stands
+    /// for none.
+    pub(super) async fn shift_below(
+        &self,
+        db: &mut SqliteConnection,
+        table: &'static str,
+        last: i64,
+    ) -> Result<i64> {
+        // Our own words only.
+        let lowest: Option<i64> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT min(id) FROM main.{table}")))
+                .fetch_one(db)
+                .await
+                .during("look for room below the target's rows")?;
+        let end = lowest.unwrap_or(0).min(0).checked_sub(1);
+        end.and_then(|end| end.checked_sub(last))
+            .ok_or_else(|| Error::Source {
+                path: self.path.clone(),
+                reason: format!(
+                    "the ids of its {table} go up to {last}, and there is no room for so many below those of the target: import it into a new database"
+                ),
+            })
     }
 }
 
