@@ -160,7 +160,7 @@ pub(crate) async fn is_due(db: &mut SqliteConnection) -> Result<bool> {
             .fetch_optional(db)
             .await
             .during("look at the newest observation")?;
-    let counted = job.map_or(0, |job| job.tallies.last_observation);
+    let counted = job.map_or(i64::MIN, |job| job.tallies.last_observation);
     Ok(newest.is_some_and(|(id, is_theirs)| is_theirs && id > counted))
 }
 

@@ -515,6 +515,19 @@ async fn packets_whose_frames_are_no_hex_are_heard_again() {
 }
 
 #[tokio::test]
+async fn rows_with_negative_ids_are_counted_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CoreScopeOptions {
+        then: "UPDATE observations SET id = id - 1000, transmission_id = transmission_id - 100; \
+               UPDATE transmissions SET id = id - 100",
+        ..CoreScopeOptions::default()
+    };
+    let before = build(dir.path(), &options).await;
+    open(dir.path()).await.0.close().await.unwrap();
+    check_adopted(dir.path(), &before).await;
+}
+
+#[tokio::test]
 async fn what_can_not_be_adopted_is_refused_with_its_reason_and_left_alone() {
     for (then, words) in [
         (

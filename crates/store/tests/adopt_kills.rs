@@ -7,14 +7,20 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::dump::{Dump, assert_all_kept, assert_counts_are_right, dump, query};
-use common::{look, one_i64, open, options};
-use meshcore_store::{Error, Store};
+use common::dump::{
+    Dump, assert_all_kept, assert_counts_are_right, assert_merged_counts_are_right, dump, query,
+};
+use common::{describe, look, one_i64, open, options, reception, record};
+use meshcore_store::{
+    AdoptionProgress, AdoptionStep, Error, ProgressHook, Store, StoreOptions, import,
+};
 use meshcore_testkit::CoreScopeOptions;
+use sqlx::AssertSqlSafe;
 
 /// What the child process of a test does, and on which folder.
 const ROLE: &str = "ADOPT_TEST_ROLE";
@@ -192,6 +198,80 @@ async fn dropped_at_any_point_it_stops_at_once_and_goes_on_later() {
     let mut db = look(dir.path()).await;
     assert_all_kept(&contents(source.path()).await, &dump(&mut db).await);
     assert_counts_are_right(&mut db).await;
+}
+
+/// Opens the store in `dir` until it tells something that `is_wanted`, and ends it right there.
+async fn stop_when(dir: &Path, is_wanted: fn(&AdoptionProgress) -> bool) {
+    let options = StoreOptions {
+        progress: ProgressHook::new(move |progress| {
+            if is_wanted(progress) {
+                // Unlike a panic it says nothing.
+                std::panic::resume_unwind(Box::new("stopped"));
+            }
+        }),
+        ..options(dir)
+    };
+    let ended = tokio::spawn(Store::open(options)).await;
+    assert!(ended.is_err(), "it was not stopped");
+}
+
+#[tokio::test]
+async fn a_count_of_what_core_scope_added_goes_on_beside_imported_packets() {
+    let (dir, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut store, _) = open(dir.path()).await;
+    let records: Vec<_> = (1..=9).map(|n| record(reception(n, "a", "01"))).collect();
+    store.write(&records, &describe).await.unwrap();
+    store.close().await.unwrap();
+    let file = source.path().join("mesh.db");
+    CoreScopeOptions::default().build(&file).await;
+    import(&file, options(dir.path()), |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
+    let mut db = look(dir.path()).await;
+    assert_merged_counts_are_right(&mut db).await;
+    let by_hour =
+        "SELECT quote(sum(observations)), quote(sum(transmissions)) FROM observation_counts_hourly";
+    let before = query(&mut db, by_hour).await;
+    // Retention takes packets and leaves the counts of their hours. Then CoreScope runs on the file.
+    sqlx::raw_sql(
+        "DELETE FROM observations WHERE transmission_id IN (1, 2, -7); DELETE FROM transmissions WHERE id IN (1, 2, -7); \
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000) \
+         INSERT INTO transmissions(raw_hex, hash, first_seen, payload_type) \
+         SELECT '1500AA', printf('cccc%012x', n), '2026-10-01T00:00:00Z', 5 FROM n; \
+         INSERT INTO observations(transmission_id, observer_idx, path_json, timestamp) \
+         SELECT id, 1, '[]', 1790000000 FROM transmissions WHERE hash GLOB 'cccc*'",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
+    let stops: [fn(&AdoptionProgress) -> bool; 2] = [
+        |told| told.step == AdoptionStep::Transmissions,
+        |told| told.step == AdoptionStep::Observations,
+    ];
+    for (stop, oldest) in stops.into_iter().zip([3, 4]) {
+        stop_when(dir.path(), stop).await;
+        // It runs again, and its retention takes something.
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "DELETE FROM observations WHERE transmission_id = {oldest}; DELETE FROM transmissions WHERE id = {oldest}"
+        )))
+        .execute(&mut db)
+        .await
+        .unwrap();
+    }
+    let (store, opened) = open(dir.path()).await;
+    assert!(opened.adopted.expect("counted").was_ours);
+    store.close().await.unwrap();
+    let wrong = "SELECT count(*) FROM transmissions t WHERE observation_count <> \
+                 (SELECT count(*) FROM observations o WHERE o.transmission_id = t.id)";
+    assert_eq!(one_i64(&mut db, wrong).await, 0, "counts of packets");
+    let after = query(&mut db, by_hour).await;
+    for (before, after) in before[0].iter().zip(&after[0]) {
+        let (before, after): (i64, i64) = (before.parse().unwrap(), after.parse().unwrap());
+        assert_eq!(after, before + 6_000, "counts by hour");
+    }
+    let totals = "SELECT transmissions = (SELECT count(*) FROM transmissions) AND observations = (SELECT count(*) FROM observations) FROM store_state";
+    assert_eq!(one_i64(&mut db, totals).await, 1);
+    assert_eq!(open(dir.path()).await.1.adopted, None);
 }
 
 async fn has_counted(folder: &Path) -> bool {

@@ -27,16 +27,22 @@ impl Adoption<'_> {
         };
         let (transmissions, observations) = self.rows_now().await?;
         let mut job = match known {
-            Some(job) if !job.finished && self.is_as_we_left_it(&job).await? => job,
+            // In a file of ours there is nothing to begin again: only what came after our last row is counted, and
+            // counts of what CoreScope deleted stay.
+            Some(job)
+                if !job.finished && (self.was_ours || self.is_as_we_left_it(&job).await?) =>
+            {
+                job
+            }
             Some(job) if !job.finished => {
                 tracing::warn!(
                     "The file changed since its adoption was interrupted; it begins again"
                 );
                 self.forget_counts().await?;
-                first_step()
+                first_step(job.tallies.repeated_observations)
             }
             known if self.was_ours => self.behind_what_is_counted(known).await?,
-            _ => first_step(),
+            _ => first_step(0),
         };
         job.tallies.transmissions_expected = transmissions;
         job.tallies.observations_expected = observations;
@@ -50,16 +56,21 @@ impl Adoption<'_> {
         &mut self,
         known: Option<Job<Tallies>>,
     ) -> Result<Job<Tallies>> {
-        let adopted = known.map_or(0, |job| job.tallies.last_observation);
+        let (adopted, repeated) = known.map_or((i64::MIN, 0), |job| {
+            (
+                job.tallies.last_observation,
+                job.tallies.repeated_observations,
+            )
+        });
         let (last, observations) = sqlx::query_as(
-            "SELECT l.id, (SELECT count(*) FROM observations WHERE id <= l.id) FROM (SELECT max(?, \
-             coalesce((SELECT id FROM observations WHERE time_source IS NOT NULL ORDER BY id DESC LIMIT 1), 0)) AS id) l",
+            "SELECT l.id, (SELECT count(*) FROM observations WHERE id <= l.id) FROM (SELECT max(?1, \
+             coalesce((SELECT id FROM observations WHERE time_source IS NOT NULL ORDER BY id DESC LIMIT 1), ?1)) AS id) l",
         )
         .bind(adopted)
         .fetch_one(&mut *self.db)
         .await
         .during("find what is not counted")?;
-        let mut job = first_step();
+        let mut job = first_step(repeated);
         job.tallies.last_observation = last;
         job.tallies.observations = observations;
         Ok(job)
@@ -88,7 +99,8 @@ impl Adoption<'_> {
         Ok(transmissions == job.tallies.transmissions && observations == job.tallies.observations)
     }
 
-    /// Takes the counts of an earlier attempt back. They are ours; in a file just met there are none.
+    /// Takes the counts of an earlier attempt back, in a file that is CoreScope's still: they all are that
+    /// attempt's.
     async fn forget_counts(&mut self) -> Result<()> {
         sqlx::raw_sql(
             "DELETE FROM observation_counts_hourly; \
@@ -101,8 +113,14 @@ impl Adoption<'_> {
     }
 }
 
-fn first_step() -> Job<Tallies> {
-    Job::new(JOB, AdoptionStep::Observers.name())
+/// A job that has counted nothing yet, not even rows with negative ids, which imports make. Whether observations
+/// repeat others is known from when their index was built.
+fn first_step(repeated_observations: i64) -> Job<Tallies> {
+    let mut job = Job::<Tallies>::new(JOB, AdoptionStep::Observers.name());
+    job.tallies.last_transmission = i64::MIN;
+    job.tallies.last_observation = i64::MIN;
+    job.tallies.repeated_observations = repeated_observations;
+    job
 }
 
 /// Adds the tables and columns that `ours` has and the file lacks, and the view.
