@@ -216,6 +216,42 @@ async fn stop_when(dir: &Path, is_wanted: fn(&AdoptionProgress) -> bool) {
 }
 
 #[tokio::test]
+async fn stopped_between_indexes_again_and_again_it_keeps_what_is_built() {
+    let dir = tempfile::tempdir().unwrap();
+    // Observations that repeat others stand against one index; another one comes behind it.
+    CoreScopeOptions {
+        then: "DROP INDEX idx_obs_unique; DROP INDEX idx_tx_first_seen; \
+               INSERT INTO observations(transmission_id, observer_idx, path_json, timestamp) \
+               SELECT transmission_id, observer_idx, path_json, timestamp + 1 FROM observations \
+               WHERE observer_idx IS NOT NULL LIMIT 33",
+        ..CoreScopeOptions::default()
+    }
+    .build(&dir.path().join("mesh.db"))
+    .await;
+    let partial = "SELECT name, sql FROM sqlite_schema WHERE sql LIKE '%id > %' ORDER BY 1";
+    let mut found = Vec::new();
+    for stop in 0..4 {
+        // The last index is not built yet, all others are.
+        stop_when(dir.path(), |told| {
+            told.step == AdoptionStep::Indexes && told.done + 1 == told.total
+        })
+        .await;
+        let now = query(&mut look(dir.path()).await, partial).await;
+        assert_eq!(now.len(), 1, "stop {stop}: {now:?}");
+        if stop > 0 {
+            assert_eq!(now, found, "stop {stop}");
+        }
+        found = now;
+    }
+    let (store, opened) = open(dir.path()).await;
+    assert_eq!(opened.adopted.unwrap().repeated_observations, 33);
+    store.close().await.unwrap();
+    let mut db = look(dir.path()).await;
+    assert_eq!(query(&mut db, partial).await, found);
+    assert_counts_are_right(&mut db).await;
+}
+
+#[tokio::test]
 async fn a_count_of_what_core_scope_added_goes_on_beside_imported_packets() {
     let (dir, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut store, _) = open(dir.path()).await;

@@ -17,7 +17,9 @@ impl Adoption<'_> {
     pub(super) async fn build_indexes(&mut self, job: &mut Job<Tallies>) -> Result<()> {
         let ours = Shape::of_ours().await?;
         let theirs = Shape::of(self.db).await?;
-        let missing = theirs.missing_indexes(&ours);
+        // What an earlier attempt, or an earlier count, built where repeats stood against the real one is all there can be.
+        let mut missing = theirs.missing_indexes(&ours);
+        missing.retain(|index| !theirs.has_index(&name_with_repeats(index)));
         let total = i64::try_from(missing.len()).unwrap_or(0);
         for (done, index) in (0..).zip(missing) {
             self.tell(AdoptionStep::Indexes, done, total);
@@ -37,7 +39,7 @@ impl Adoption<'_> {
         match built {
             // The statement is taken back by itself, and the transaction goes on.
             Err(error) if index.unique && error.class() == Class::Row => {
-                self.build_with_repeats(index, &name, job, error).await
+                self.build_with_repeats(index, job, error).await
             }
             other => other,
         }
@@ -47,10 +49,10 @@ impl Adoption<'_> {
     async fn build_with_repeats(
         &mut self,
         index: &Index,
-        name: &str,
         job: &mut Job<Tallies>,
         error: Error,
     ) -> Result<()> {
+        let name = &name_with_repeats(index);
         match (
             index.table.as_str(),
             index.terms.first().map(String::as_str),
@@ -109,20 +111,23 @@ impl Adoption<'_> {
 
 /// The index's own name; another one if that is taken, or belongs to a constraint.
 fn free_name(index: &Index, theirs: &Shape) -> String {
-    let is_taken = |name: &str| {
-        theirs
-            .indexes
-            .iter()
-            .any(|i| i.name.eq_ignore_ascii_case(name))
-    };
-    let plain = if index.sql.is_some() {
-        index.name.clone()
-    } else {
-        format!("idx_{}_{}", index.table, index.terms.join("_"))
-    };
-    if is_taken(&plain) {
+    let plain = plain_name(index);
+    if theirs.has_index(&plain) {
         format!("{plain}_store")
     } else {
         plain
+    }
+}
+
+/// The name of what stands in for a unique index that can't be built. By it a later attempt knows that it was built.
+fn name_with_repeats(index: &Index) -> String {
+    format!("{}_with_repeats", plain_name(index))
+}
+
+fn plain_name(index: &Index) -> String {
+    if index.sql.is_some() {
+        index.name.clone()
+    } else {
+        format!("idx_{}_{}", index.table, index.terms.join("_"))
     }
 }

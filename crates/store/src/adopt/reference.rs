@@ -167,6 +167,12 @@ impl Shape {
         shape
     }
 
+    /// Whether an index has this name.
+    pub(crate) fn has_index(&self, name: &str) -> bool {
+        let has_name = |index: &Index| index.name.eq_ignore_ascii_case(name);
+        self.indexes.iter().any(has_name)
+    }
+
     /// The indexes of `ours` that nothing here does the work of.
     pub(crate) fn missing_indexes<'a>(&self, ours: &'a Self) -> Vec<&'a Index> {
         let is_missing = |wanted: &&Index| !self.indexes.iter().any(|i| i.serves_as(wanted));
