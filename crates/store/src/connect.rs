@@ -144,7 +144,7 @@ pub(crate) async fn switch_to_wal(db: &mut SqliteConnection, path: &Path) -> Res
 }
 
 /// The connection that batches are written by, on the thread of whoever writes; everything else goes on through
-/// `other`, which has checked and migrated the file. The file is not read here.
+/// `other`, which has checked and migrated the file. The settings read the file, so it can be found damaged here.
 pub(crate) async fn connect_for_batches(
     other: &mut SqliteConnection,
     path: &Path,

@@ -200,6 +200,8 @@ impl Import {
                     store.note_io_error();
                 } else if error.class() != crate::Class::Corrupt {
                     store.close().await.ok();
+                } else {
+                    store.let_go(&error);
                 }
                 return Err(error);
             }

@@ -146,14 +146,22 @@ impl Store {
         if let Err(error) = ballast.fill() {
             tracing::warn!(error = %error, "No room for the ballast file: the disk is almost full");
         }
+        let batches = match connect_for_batches(&mut db, &options.path).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                let_go(db, &error).await;
+                return Err(error);
+            }
+        };
         let store = Self {
-            batches: connect_for_batches(&mut db, &options.path).await?,
+            batches,
             options,
             db,
             state,
             ballast,
             lock,
             instance,
+            is_damaged: false,
         };
         Ok((store, opened))
     }

@@ -30,6 +30,8 @@ pub struct Store {
     pub(crate) ballast: Ballast,
     pub(crate) lock: WriterLock,
     pub(crate) instance: String,
+    /// Whether a write or a checkpoint found the file damaged.
+    pub(crate) is_damaged: bool,
 }
 
 impl Store {
@@ -97,14 +99,19 @@ impl Store {
     fn write_group(&mut self, group: &[Record], describe: &dyn Describe) -> Result<Outcome> {
         self.state
             .write(&self.batches, group, describe)
-            .map_err(|error| error.or_no_room(&self.options.path))
+            .map_err(|error| self.note_damage(error).or_no_room(&self.options.path))
+    }
+
+    fn note_damage(&mut self, error: Error) -> Error {
+        self.is_damaged |= error.class() == Class::Corrupt;
+        error
     }
 
     /// Checkpoints the WAL.
     pub async fn checkpoint(&mut self, mode: CheckpointMode, wait: Duration) -> Result<Checkpoint> {
         checkpoint(&mut self.db, mode, wait)
             .await
-            .map_err(|error| error.or_no_room(&self.options.path))
+            .map_err(|error| self.note_damage(error).or_no_room(&self.options.path))
     }
 
     /// Checkpoints as far as readers allow, and cuts the WAL to nothing if they do.
@@ -132,6 +139,7 @@ impl Store {
             state: _,
             ballast: _,
             instance: _,
+            is_damaged: _,
         } = self;
         // Not closed, for the reason that `let_go` gives.
         std::mem::forget((db, batches));
@@ -140,7 +148,17 @@ impl Store {
         Ok((store, opened, aside))
     }
 
-    /// Closes the file and notes that this life ended well.
+    /// Lets the file go after `error`. A damaged one is not closed, for the reason that the `let_go` of connections
+    /// gives.
+    pub(crate) fn let_go(self, error: &Error) {
+        if self.is_damaged || error.class() == Class::Corrupt {
+            let Self { db, batches, .. } = self;
+            std::mem::forget((db, batches));
+        }
+    }
+
+    /// Closes the file and notes that this life ended well. A file that was found damaged is left as it is, for the
+    /// next start to set aside.
     ///
     /// # Errors
     /// When SQLite can't close it.
@@ -150,8 +168,14 @@ impl Store {
             db,
             batches,
             lock: _lock,
+            is_damaged,
             ..
         } = self;
+        if is_damaged {
+            tracing::error!(path = %options.path.display(), "The database is damaged; it is left as it is");
+            std::mem::forget((db, batches));
+            return Ok(());
+        }
         let action = "close the database";
         batches.close().map_err(|(_, error)| error).during(action)?;
         db.close().await.during(action)?;

@@ -241,6 +241,7 @@ impl<T: Send, E: WriterEvents<T>, D: Describe> Writer<T, E, D> {
         if error.class() == Class::Io {
             self.store.note_io_error();
         }
+        self.store.let_go(&error);
         Err(error)
     }
 

@@ -190,6 +190,57 @@ async fn a_wal_that_is_damaged_in_mid_life_is_set_aside_whole() {
     goes_on_in_a_new_file(dir.path(), running).await;
 }
 
+/// A file whose indexes of packets are zeroes: it opens, and the first packet finds the damage.
+async fn with_damaged_indexes(dir: &Path) {
+    let (mut store, _) = open(dir).await;
+    let records = [record(reception(1, "a", ""))];
+    store.write(&records, &describe).await.unwrap();
+    store.close().await.unwrap();
+    let mut db = look(dir).await;
+    let sql =
+        "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'transmissions'";
+    let roots: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&mut db).await.unwrap();
+    sqlx::Connection::close(db).await.unwrap();
+    let mut bytes = std::fs::read(dir.join("mesh.db")).unwrap();
+    for root in roots {
+        let page = usize::try_from(root - 1).unwrap() * 4096;
+        bytes[page..page + 4096].fill(0);
+    }
+    std::fs::write(dir.join("mesh.db"), bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_left_as_it_is_by_a_close_and_by_an_import() {
+    let source = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(source.path()).await;
+    let records = [record(reception(2, "b", ""))];
+    store.write(&records, &describe).await.unwrap();
+    store.close().await.unwrap();
+    for is_import in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        with_damaged_indexes(dir.path()).await;
+        let damaged = std::fs::read(dir.path().join("mesh.db")).unwrap();
+        let error = if is_import {
+            let go_on = |_: &_| std::ops::ControlFlow::Continue(());
+            let from = source.path().join("mesh.db");
+            meshcore_store::import(&from, options(dir.path()), go_on)
+                .await
+                .map(drop)
+                .unwrap_err()
+        } else {
+            let (mut store, _) = open(dir.path()).await;
+            let error = store.write(&records, &describe).await.unwrap_err();
+            store.close().await.unwrap();
+            error
+        };
+        assert_eq!(error.class(), Class::Corrupt, "{error}");
+        // What this life wrote is in the WAL still: the last connection to close would have copied it over.
+        assert!(common::wal_bytes(dir.path()) > 0);
+        assert!(damaged == std::fs::read(dir.path().join("mesh.db")).unwrap());
+        assert!(dir.path().join("mesh.db.running").exists());
+    }
+}
+
 /// Names the folder that [`child_whose_disk_fails`] works in; unset, it does nothing.
 const CHILD: &str = "MESHCORE_STORE_TEST_CHILD";
 
