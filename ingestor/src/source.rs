@@ -286,7 +286,9 @@ impl Source {
         // Set when the connection is being left for one with new secrets: until when the broker may take it in.
         let mut leaving = None;
         loop {
-            // Whatever wins over poll() here ends the connection: poll must not be called again then.
+            // Whatever wins over poll() here ends the connection, at once or, for new secrets, when the DISCONNECT is
+            // out. Until then it is polled on, although the dropped poll() may have lost an acknowledgement that it
+            // was about to send: the broker then sends that message again, and the store knows it.
             let event = tokio::select! {
                 biased;
                 event = link.poll() => event?,

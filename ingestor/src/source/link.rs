@@ -212,7 +212,9 @@ impl Link {
         }
     }
 
-    /// The next event. Not cancel-safe: once a call was dropped, the link must be dropped too.
+    /// The next event. Not cancel-safe: a call that is dropped can lose a request that it has taken from the queue
+    /// and not sent yet, an acknowledgement as well, which costs a redelivery. So once a call was dropped, the link
+    /// is good for leaving only.
     pub(crate) async fn poll(&mut self) -> Result<LinkEvent, LinkError> {
         match self {
             Self::V4(event_loop, client) => mqtt4::poll(event_loop, client).await,
