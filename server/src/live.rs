@@ -4,6 +4,7 @@
 
 mod client;
 mod frames;
+mod heartbeat;
 mod hub;
 mod origin;
 mod resume;

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 
 use common::raw::Raw;
 use common::{Mesh, SOON, Server};
-use meshcore_testkit::http_get;
-use meshcore_testkit::{Ended, LiveClient};
+use futures::StreamExt;
+use meshcore_testkit::{Ended, LiveClient, http_get, ids_of, with_small_buffer};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 
 const DRAIN: &str = "SHUTDOWN_SERVER_DRAIN_SECONDS";
 const STEPS: [&str; 4] = [
@@ -372,6 +375,74 @@ async fn five_hundred_websockets_are_told_and_those_that_read_nothing_hold_nobod
     let mut client = LiveClient::resume(&server.address, &token).await;
     assert_eq!(client.ids(5).await, (301..=305).collect::<Vec<_>>());
     drop(stuck);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_read_slowly_are_told_in_the_time_that_there_is() {
+    let mut mesh = Mesh::new().await;
+    let start = {
+        let server = Server::start(&mesh);
+        LiveClient::connect(&server.address, "").await.token
+    };
+    for _ in 0..30 {
+        mesh.write_large(100).await;
+    }
+    // The newest thousand are in the ring, 10 MB of them; what comes before is read from the database.
+    let mut server = Server::start(&mesh);
+    let from_ring = format!("{}-2001", start.rsplit_once('-').unwrap().0);
+    let mut readers = Vec::new();
+    for token in [start, from_ring] {
+        let path = format!("ws://{}/ws?resume={token}", server.address);
+        let stream = with_small_buffer(&server.address).await;
+        let (socket, _) = tokio_tungstenite::client_async(path, stream).await.unwrap();
+        readers.push(tokio::spawn(slowly_until_the_end(socket)));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.program().terminate().unwrap();
+    let (code, report) = server.ended();
+    assert_eq!((code, &report["clean"]), (0, &json!(true)), "{report}");
+    assert!(
+        report["details"].get("webSocketClientsCut").is_none(),
+        "{report}"
+    );
+    for reader in readers {
+        let (packets, bye) = reader.await.unwrap();
+        let (last, bye) = (packets.last().unwrap(), bye.expect("a goodbye"));
+        assert_eq!(bye["total"], json!(packets.len()));
+        assert!(
+            bye["resume"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("-{last}")),
+            "{bye}"
+        );
+        assert!(packets.is_sorted_by(|one, next| one + 1 == *next));
+    }
+}
+
+/// Reads some 40 KB a second: the ids that came, and the bye if a close frame with 1001 followed.
+async fn slowly_until_the_end(mut socket: WebSocketStream<TcpStream>) -> (Vec<i64>, Option<Value>) {
+    let (mut ids, mut bye) = (Vec::new(), None);
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
+            Message::Text(text) => {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                match frame["type"].as_str() {
+                    Some("packet") => ids.extend(ids_of(&frame)),
+                    Some("bye") => bye = Some(frame),
+                    _ => {}
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Message::Close(frame) => {
+                while let Some(Ok(_)) = socket.next().await {}
+                let is_away = frame.is_some_and(|frame| u16::from(frame.code) == 1001);
+                return (ids, bye.filter(|_| is_away));
+            }
+            _ => {}
+        }
+    }
+    (ids, None)
 }
 
 /// Reads to the end: how many packets came, the bye, how it ended, and when.

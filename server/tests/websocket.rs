@@ -7,8 +7,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Mesh, SOON, Server};
-use meshcore_testkit::{Ended, LiveClient, ids_of};
+use futures::StreamExt;
+use meshcore_testkit::{Ended, LiveClient, ids_of, with_small_buffer};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_observation_is_a_frame_with_a_token() {
@@ -254,6 +256,29 @@ async fn a_client_that_takes_nothing_for_ten_seconds_is_let_go() {
         (server.metric(gone) >= 1).then_some(())
     });
     drop(stalled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_lags_behind_is_asked_whether_it_is_there() {
+    let mut mesh = Mesh::new().await;
+    let server = Server::start(&mesh);
+    let stream = with_small_buffer(&server.address).await;
+    let path = format!("ws://{}/ws", server.address);
+    let (mut socket, _) = tokio_tungstenite::client_async(path, stream).await.unwrap();
+    // At ten frames a second it has enough to do for two minutes.
+    for _ in 0..15 {
+        mesh.write_large(100).await;
+    }
+    let mut frames = 0;
+    loop {
+        match socket.next().await.unwrap().unwrap() {
+            Message::Ping(_) => break,
+            Message::Text(_) => frames += 1,
+            _ => {}
+        }
+        assert!(frames < 500, "no ping in 50 s");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

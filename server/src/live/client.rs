@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::ws::{Utf8Bytes, WebSocket, close_code};
+use axum::extract::ws::WebSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -150,6 +150,8 @@ impl Client {
             return tokio::select! {
                 biased;
                 spread = stopping.begun() => Event::Stopping(spread),
+                message = self.socket.receive() => Event::Heard(message),
+                () = ping => Event::Ping,
                 page = self.live.archive.page(position, self.window.is_some()) => Event::Page(page),
             };
         }
@@ -157,10 +159,12 @@ impl Client {
         tokio::select! {
             biased;
             spread = stopping.begun() => Event::Stopping(spread),
+            // A pong that is there counts before the next ping is judged.
             message = self.socket.receive() => Event::Heard(message),
+            // Before the packets: who lags behind would never be asked.
+            () = ping => Event::Ping,
             // The hub lives as long as the process.
             Ok(until) = self.released.wait_for(|until| *until > next) => Event::Released(*until),
-            () = ping => Event::Ping,
         }
     }
 
@@ -169,6 +173,7 @@ impl Client {
         let end = self.live.hub.end().ok_or(End::Cut)?;
         let (label, start_gap) = match self.live.archive.start(token, &end) {
             Start::Ring(cursor) => {
+                self.behind = None;
                 self.cursor = cursor;
                 ("ring", None)
             }
@@ -177,6 +182,7 @@ impl Client {
                 ("database", None)
             }
             Start::Gap(gap, cursor) => {
+                self.behind = None;
                 self.cursor = cursor;
                 (gap.reason.label(), Some(gap))
             }
@@ -201,6 +207,9 @@ impl Client {
         // Where it is after each frame, in case that the connection ends in between.
         self.behind = Some(position);
         for (frame, packets, position) in page.frames {
+            if self.live.is_stopping() {
+                break;
+            }
             self.socket.send([frame]).await?;
             self.total += packets;
             self.live
@@ -294,9 +303,13 @@ impl Client {
     /// Sends what is left, says goodbye and closes. `spread` is the time over which all clients are told, so
     /// that they don't come back all at once.
     async fn farewell(&mut self, spread: Duration) -> Result<End, End> {
-        // What is behind in the database stays for the next time.
-        while self.behind.is_none() && self.send_next(u64::MAX).await? {}
-        sleep(spread.mul_f64(self.fraction())).await;
+        let hurry = self.live.hurry.clone();
+        // What is behind in the database stays for the next time, and what a slow client does not take in time.
+        while self.behind.is_none() && !hurry.is_cancelled() && self.send_next(u64::MAX).await? {}
+        tokio::select! {
+            () = sleep(spread.mul_f64(self.fraction())) => {}
+            () = hurry.cancelled() => {}
+        }
         let position = self.position().clone();
         self.socket.send([bye(self.total, &position)]).await?;
         tracing::info!(
@@ -306,9 +319,7 @@ impl Client {
             total = self.total,
             "A WebSocket client was told that the server stops"
         );
-        self.socket
-            .close(close_code::AWAY, Utf8Bytes::from_static("restart"))
-            .await;
+        self.socket.close_for_restart().await?;
         Ok(End::Bye)
     }
 

@@ -6,18 +6,22 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures::SinkExt;
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take nothing before its connection is closed.
+use super::heartbeat::Heartbeat;
+
+/// How long a client may take nothing before its connection is closed. Linux tells that there is room again only
+/// when a third of what it holds has been taken, some 43 KB: who takes less than 4 KB a second may be closed.
 const STALL: Duration = Duration::from_secs(10);
-/// The same once a server that stops is in a hurry.
-const STALL_IN_A_HURRY: Duration = Duration::from_millis(500);
-/// How long a client may say nothing, not even a pong.
-const SILENCE: Duration = Duration::from_mins(1);
+/// The same once a server that stops is in a hurry: 14 KB a second.
+const STALL_IN_A_HURRY: Duration = Duration::from_secs(3);
+/// For how long a client that had to be waited for counts as slow. What the systems on both ends hold for it
+/// takes so long at 4 KB a second.
+const SLOW: Duration = Duration::from_mins(1);
 /// How many messages a client may send between two pings. There is nothing to say but `resume`.
 const MESSAGES: u32 = 100;
-/// How long the answer to a close frame is waited for.
+/// How long the answer to the close frame for a client that broke the rules is waited for.
 const ECHO: Duration = Duration::from_secs(1);
 
 /// Why a client has gone.
@@ -78,7 +82,9 @@ pub(crate) enum Said {
 pub(crate) struct Socket {
     stream: WebSocket,
     hurry: CancellationToken,
-    heard: Instant,
+    heartbeat: Heartbeat,
+    /// When it last took something that had waited for it: it reads, but slowly.
+    took_late: Option<Instant>,
     messages_left: u32,
 }
 
@@ -88,7 +94,8 @@ impl Socket {
         Self {
             stream,
             hurry,
-            heard: Instant::now(),
+            heartbeat: Heartbeat::default(),
+            took_late: None,
             messages_left: MESSAGES,
         }
     }
@@ -113,7 +120,7 @@ impl Socket {
             }
             Some(Ok(message)) => message,
         };
-        self.heard = Instant::now();
+        self.heartbeat.beat();
         self.messages_left = self.messages_left.saturating_sub(1);
         if self.messages_left == 0 {
             let reason = Utf8Bytes::from_static("too many messages");
@@ -132,7 +139,7 @@ impl Socket {
 
     /// Asks whether the client is still there, unless it has not answered for too long.
     pub(crate) async fn ping(&mut self) -> Result<(), End> {
-        if self.heard.elapsed() > SILENCE {
+        if !self.heartbeat.ask() {
             return Err(End::Silent);
         }
         self.messages_left = MESSAGES;
@@ -148,6 +155,8 @@ impl Socket {
     }
 
     async fn transmit(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), End> {
+        let start = Instant::now();
+        let mut had_to_wait = false;
         let transmitting = async {
             for message in messages {
                 self.stream.feed(message).await?;
@@ -155,17 +164,28 @@ impl Socket {
             self.stream.flush().await
         };
         let stalled = async {
+            had_to_wait = true;
+            let in_a_hurry = async {
+                self.hurry.cancelled().await;
+                sleep_until(start + STALL_IN_A_HURRY).await;
+            };
             tokio::select! {
                 () = sleep(STALL) => {}
-                () = self.hurry.cancelled() => sleep(STALL_IN_A_HURRY).await,
+                () = in_a_hurry => {}
             }
         };
         tokio::select! {
             // Mostly it is done at once, and no timer is ever set.
             biased;
-            result = transmitting => result.map_err(|_| End::Lost),
-            () = stalled => Err(End::Stalled),
+            result = transmitting => result.map_err(|_| End::Lost)?,
+            () = stalled => return Err(End::Stalled),
         }
+        if had_to_wait {
+            // There is room because it took something, and its pongs wait behind what it did not take yet.
+            self.heartbeat.beat();
+            self.took_late = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// Sends a close frame and waits a moment for the answer.
@@ -173,10 +193,33 @@ impl Socket {
         let frame = CloseFrame { code, reason };
         let closing = async {
             if self.stream.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.stream.recv().await {}
+                self.echo().await;
             }
         };
         // Whoever does not answer is left alone.
         timeout(ECHO, closing).await.ok();
+    }
+
+    /// Sends the close frame of a server that stops, and waits for the answer: until the server is in a hurry,
+    /// and for a slow client for as long as it is not cut. If the connection were closed before, a pong on its
+    /// way would throw away what the client has not taken yet, the goodbye too.
+    pub(crate) async fn close_for_restart(&mut self) -> Result<(), End> {
+        let frame = CloseFrame {
+            code: close_code::AWAY,
+            reason: Utf8Bytes::from_static("restart"),
+        };
+        self.transmit([Message::Close(Some(frame))]).await?;
+        let is_slow = self.took_late.is_some_and(|at| at.elapsed() < SLOW);
+        let hurry = self.hurry.clone();
+        tokio::select! {
+            () = self.echo() => {}
+            () = hurry.cancelled(), if !is_slow => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the connection after a close frame.
+    async fn echo(&mut self) {
+        while let Some(Ok(_)) = self.stream.recv().await {}
     }
 }
