@@ -158,7 +158,7 @@ impl Tail {
             }
             packets.extend(page);
         }
-        self.hub.begin(&opened.db_uuid, base, packets);
+        self.hub.begin(&opened.db_uuid, base, packets, last);
         Ok(())
     }
 

@@ -10,6 +10,8 @@ use common::{Mesh, SOON, Server};
 use futures::StreamExt;
 use meshcore_testkit::{Ended, LiveClient, ids_of, with_small_buffer};
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +100,30 @@ async fn a_token_gives_exactly_what_was_missed_from_the_ring_and_from_the_databa
         assert_eq!(client.ids(1).await, [last], "then it is live");
     }
     assert_eq!(server.metric(&resumes("database")), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_though_retention_deleted_what_came_before_it() {
+    let mut mesh = Mesh::new().await;
+    mesh.write(10).await;
+    let token = {
+        let server = Server::start(&mesh);
+        LiveClient::connect(&server.address, "").await.token
+    };
+    // What a size cap does when there is not much else to delete.
+    let options = SqliteConnectOptions::new().filename(mesh.db());
+    let mut retention = options.connect().await.unwrap();
+    let delete = "DELETE FROM observations WHERE id > 6";
+    sqlx::raw_sql(delete).execute(&mut retention).await.unwrap();
+    retention.close().await.unwrap();
+    let server = Server::start(&mesh);
+    let mut client = LiveClient::connect(&server.address, "").await;
+    assert_eq!(client.token, token, "a new client begins there too");
+    let mut back = LiveClient::resume(&server.address, &token).await;
+    mesh.write(1).await;
+    for client in [&mut client, &mut back] {
+        assert_eq!(client.ids(1).await, [11], "there is no gap");
+    }
 }
 
 /// The metric of resumed sessions.

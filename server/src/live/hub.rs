@@ -73,14 +73,18 @@ impl Hub {
         hub
     }
 
-    /// Begins with the database `db_uuid` behind the observation `base`, and with the `packets` after it.
-    pub(crate) fn begin(&self, db_uuid: &str, base: i64, packets: Vec<Packet>) {
+    /// Begins with the database `db_uuid` behind the observation `base`, with the `packets` after it. `last` is
+    /// the last id that it has given out.
+    pub(crate) fn begin(&self, db_uuid: &str, base: i64, packets: Vec<Packet>, last: i64) {
         let mut ring = lock(&self.shared.ring);
         match ring.as_mut() {
             Some(ring) => ring.begin(db_uuid, base),
             None => *ring = Some(Ring::new(self.shared.ring_bytes, db_uuid, base)),
         }
         self.push(ring.as_mut(), packets);
+        if let Some(ring) = ring.as_mut() {
+            ring.reach(last);
+        }
     }
 
     /// Adds the newest packets.
@@ -192,7 +196,7 @@ mod tests {
 
     fn hub() -> Hub {
         let hub = Hub::start(1 << 20);
-        hub.begin("db", 0, Vec::new());
+        hub.begin("db", 0, Vec::new(), 0);
         hub
     }
 

@@ -190,7 +190,7 @@ mod tests {
     /// A ring that holds the observations 91 to 100 of the database `db`.
     fn archive() -> (Archive, Cursor) {
         let hub = Hub::start(1 << 20);
-        hub.begin("db", 90, (91..=100).map(|id| packet(id, 0)).collect());
+        hub.begin("db", 90, (91..=100).map(|id| packet(id, 0)).collect(), 100);
         let end = hub.end().unwrap();
         (Archive::new(hub, Database::default()), end)
     }
@@ -234,9 +234,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_of_an_observation_that_was_deleted_since_is_good() {
+        let hub = Hub::start(1 << 20);
+        hub.begin("db", 90, vec![packet(91, 0)], 100);
+        let end = hub.end().unwrap();
+        assert_eq!(end.position.to_string(), "db-100");
+        let archive = Archive::new(hub, Database::default());
+        for token in ["db-95", "db-100"] {
+            let start = archive.start(token, &end);
+            assert!(matches!(start, Start::Ring(_)), "{token}: {start:?}");
+        }
+        assert_eq!(
+            reason(&archive.start("db-101", &end)),
+            Some(GapReason::Future)
+        );
+    }
+
+    #[tokio::test]
     async fn whoever_is_too_far_behind_is_told_from_where_to_where() {
         let hub = Hub::start(1 << 20);
-        hub.begin("db", 50_000, Vec::new());
+        hub.begin("db", 50_000, Vec::new(), 50_000);
         let end = hub.end().unwrap();
         let archive = Archive::new(hub, Database::default());
         let near = archive.start("db-40000", &end);

@@ -24,6 +24,8 @@ pub(crate) struct Ring {
     db_uuid: Arc<str>,
     /// The id before that of the first packet: every observation after it is here.
     base: i64,
+    /// The last id that is known of: that of the newest packet, or a later one whose observation is gone.
+    last: i64,
 }
 
 /// Where a client is: the number of the packet that it gets next.
@@ -56,6 +58,7 @@ impl Ring {
             generation: 0,
             db_uuid: db_uuid.into(),
             base,
+            last: base,
         }
     }
 
@@ -68,11 +71,18 @@ impl Ring {
         self.bytes = 0;
         self.db_uuid = db_uuid.into();
         self.base = base;
+        self.last = base;
+    }
+
+    /// Says that no observation up to `id` is still to come.
+    pub(crate) fn reach(&mut self, id: i64) {
+        self.last = self.last.max(id);
     }
 
     /// Adds the newest packet.
     pub(crate) fn push(&mut self, packet: Packet) {
         self.bytes += packet.frame.as_str().len();
+        self.reach(packet.id);
         self.packets.push_back(packet);
         while self.bytes > self.max_bytes && self.packets.len() > 1 {
             if let Some(oldest) = self.packets.pop_front() {
@@ -90,8 +100,7 @@ impl Ring {
 
     /// The cursor behind the newest packet.
     pub(crate) fn end(&self) -> Cursor {
-        let id = self.packets.back().map_or(self.base, |packet| packet.id);
-        self.cursor(self.next(), id)
+        self.cursor(self.next(), self.last)
     }
 
     /// The cursor behind the observation `id`, if all that came after it are here.

@@ -78,9 +78,13 @@ pub(super) const AFTER: &str = concat!(
 );
 
 impl Reader {
-    /// The id of the observation that was stored last; 0 when there is none.
+    /// The last id that was given to an observation, even if that one was deleted since: every later one gets
+    /// a larger id. 0 when none was given.
     pub async fn last_observation_id(&mut self) -> Result<i64> {
-        let query = sqlx::query("SELECT max(0, coalesce(max(id), 0)) FROM observations");
+        let query = sqlx::query(
+            "SELECT max(0, coalesce((SELECT max(id) FROM observations), 0), \
+                    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'observations'), 0))",
+        );
         let row = self.ask_one("look for the last observation", query).await?;
         Ok(Columns(&row).count(0))
     }
