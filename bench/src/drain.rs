@@ -9,7 +9,7 @@ use rumqttc_v5::{Event, Incoming, Outgoing};
 use crate::backlog::{Backlog, PATIENCE, client};
 use crate::bare;
 use crate::ingestor::Ingestor;
-use crate::machine::cpu_seconds;
+use crate::machine::cpu_time;
 use crate::measure::{Samples, alternate, float, rate};
 use crate::table::Figure;
 use crate::traffic::{HEARD, Traffic};
@@ -33,13 +33,13 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
         alternate(round, |first| {
             let broker = backlog.in_a_broker(&runtime)?;
             let broker_id = broker.id().context("the broker has ended")?;
-            let broker_before = cpu_seconds(broker_id).context("the broker's processor time")?;
+            let broker_before = cpu_time(broker_id).context("the broker's processor time")?;
             if first {
                 let folder = options.temp_dir()?;
                 let ingestor = Ingestor::start(&options.ingestor()?, folder.path(), broker.port())?;
                 ingestor.wait_for_acks(backlog.len())?;
                 ours.push(rate(backlog.len(), ingestor.started.elapsed()));
-                let used = ingestor.cpu_seconds()?;
+                let used = ingestor.cpu_time()?;
                 our_cpu.push(backlog.len(), used, broker_id, broker_before)?;
                 memory.push(ingestor.peak_resident_mib()?);
                 let db = ingestor.db.clone();
@@ -52,10 +52,11 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Figure>> {
                 );
                 lost += packets * HEARD - observations;
             } else {
-                let own = || cpu_seconds(std::process::id()).context("own processor time");
+                let own = || cpu_time(std::process::id()).context("own processor time");
                 let before = own()?;
                 let took = runtime.block_on(drain(broker.port(), backlog.len()))?;
-                null_cpu.push(backlog.len(), own()? - before, broker_id, broker_before)?;
+                let used = own()?.saturating_sub(before);
+                null_cpu.push(backlog.len(), used, broker_id, broker_before)?;
                 null.push(rate(backlog.len(), took));
             }
             Ok(())
@@ -95,13 +96,15 @@ impl Cpu {
     fn push(
         &mut self,
         messages: usize,
-        seconds: f64,
+        used: Duration,
         broker: u32,
-        broker_before: f64,
+        broker_before: Duration,
     ) -> Result<()> {
-        let brokers = cpu_seconds(broker).context("the broker's processor time")? - broker_before;
-        self.contender.push(seconds * 1e6 / float(messages));
-        self.broker.push(brokers * 1e6 / float(messages));
+        let brokers = cpu_time(broker).context("the broker's processor time")?;
+        let each = |used: Duration| used.as_secs_f64() * 1e6 / float(messages);
+        self.contender.push(each(used));
+        self.broker
+            .push(each(brokers.saturating_sub(broker_before)));
         Ok(())
     }
 }

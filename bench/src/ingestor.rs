@@ -8,7 +8,7 @@ use meshcore_testkit::{Program, free_port, http_get};
 use serde_json::json;
 
 use crate::backlog::{CLIENT_ID, PATIENCE, TOPICS};
-use crate::machine::{cpu_seconds, peak_resident_mib};
+use crate::machine::{cpu_time, peak_resident_mib};
 
 /// A running ingestor.
 pub(crate) struct Ingestor {
@@ -81,9 +81,9 @@ impl Ingestor {
         peak_resident_mib(self.program.id()).context("the ingestor's memory")
     }
 
-    /// The processor time it has used so far, in seconds.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        cpu_seconds(self.program.id()).context("the ingestor's processor time")
+    /// The processor time it has used so far.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        cpu_time(self.program.id()).context("the ingestor's processor time")
     }
 
     /// Asks it to stop and waits for its clean end.

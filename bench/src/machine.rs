@@ -52,8 +52,18 @@ pub(crate) fn resident_mib(pid: u32) -> Option<f64> {
     memory_mib(pid, "VmRSS:")
 }
 
-/// The processor time, user and system, in a `stat` file of `/proc` (proc(5): fields 14 and 15).
-pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
+/// The processor time that a process has used so far, in all its threads, its own and the kernel's on its behalf.
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+    cpu_time_in(&format!("/proc/{pid}/stat"))
+}
+
+/// The processor time that this thread has used so far.
+pub(crate) fn cpu_time_of_thread() -> Option<Duration> {
+    cpu_time_in("/proc/thread-self/stat")
+}
+
+/// User and system time in a `stat` file of `/proc` (proc(5): fields 14 and 15).
+fn cpu_time_in(stat: &str) -> Option<Duration> {
     let stat = fs::read_to_string(stat).ok()?;
     // The name of the program may have spaces; nothing after its bracket has.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -71,27 +81,16 @@ fn memory_mib(pid: u32, field: &str) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// How many seconds of processor time a process has used so far, in all its threads, its own and the kernel's
-/// on its behalf.
-pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
-    /// Ticks a second in /proc, the same on every Linux that Rust's standard library knows.
-    const TICKS: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything; user and system time are the 12th and 13th field behind it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11).take(2);
-    let mut next = || times.next()?.parse::<f64>().ok();
-    Some((next()? + next()?) / TICKS)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     #[test]
     fn a_loop_that_runs_costs_time() {
-        let used = || super::cpu_seconds(std::process::id()).unwrap();
+        let used = || super::cpu_time(std::process::id()).unwrap();
         let before = used();
-        while used() < before + 0.05 {}
-        assert!(super::cpu_seconds(u32::MAX).is_none());
+        while used() < before + Duration::from_millis(50) {}
+        assert!(super::cpu_time(u32::MAX).is_none());
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Server {
 
     /// The processor time that it has taken so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        cpu_time(&format!("/proc/{}/stat", self.program.id())).context("the server's clock")
+        cpu_time(self.program.id()).context("the server's clock")
     }
 
     /// Asks it to stop and waits for its clean end.

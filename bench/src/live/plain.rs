@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::machine::cpu_time;
+use crate::machine::cpu_time_of_thread;
 
 /// How long it is measured.
 const SECONDS: f64 = 3.0;
@@ -40,10 +40,7 @@ pub(super) fn cores(clients: usize, bytes: usize, frames_per_second: f64) -> Res
 fn write_all(sockets: &mut [TcpStream], bytes: usize, frames_per_second: f64) -> Result<f64> {
     let frame = vec![b'x'; bytes];
     let pause = Duration::from_secs_f64(1.0 / frames_per_second.max(1.0));
-    let (started, before) = (
-        Instant::now(),
-        cpu_time("/proc/thread-self/stat").context("own clock")?,
-    );
+    let (started, before) = (Instant::now(), cpu_time_of_thread().context("own clock")?);
     let mut next = started;
     while started.elapsed().as_secs_f64() < SECONDS {
         for socket in &mut *sockets {
@@ -52,6 +49,6 @@ fn write_all(sockets: &mut [TcpStream], bytes: usize, frames_per_second: f64) ->
         next += pause;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    let after = cpu_time("/proc/thread-self/stat").context("own clock")?;
+    let after = cpu_time_of_thread().context("own clock")?;
     Ok(after.saturating_sub(before).as_secs_f64() / started.elapsed().as_secs_f64())
 }
