@@ -16,6 +16,7 @@ pub(crate) mod reference;
 mod structure;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,7 @@ use crate::checkpoint::{CheckpointMode, checkpoint};
 use crate::error::{Class, Result, SqliteContext};
 use crate::filesystem::beside;
 use crate::import;
-use crate::job::Job;
+use crate::job::{ChunkSize, Job};
 use crate::life::Life;
 use crate::open::ProgressHook;
 use crate::transaction;
@@ -40,7 +41,7 @@ const JOB: &str = "adoption";
 const CHUNK_TIME: Duration = Duration::from_millis(40);
 /// Rows in the first chunk, and the fewest and most there may be.
 const CHUNK_ROWS: i64 = 2_000;
-const CHUNK_LIMITS: (i64, i64) = (100, 50_000);
+const CHUNK_LIMITS: RangeInclusive<i64> = 100..=50_000;
 /// Bytes in the WAL from which it is checkpointed between chunks.
 const WAL_BYTES: u64 = 64 << 20;
 /// Steps of SQLite's machine between two looks whether somebody still waits for the result.
@@ -188,7 +189,7 @@ pub(crate) async fn adopt(
         path,
         was_ours,
         hook,
-        rows: CHUNK_ROWS,
+        chunk: ChunkSize::new(CHUNK_ROWS, CHUNK_LIMITS, CHUNK_TIME),
     };
     let done = adoption.run().await;
     Interrupt::unset(db).await?;
@@ -203,8 +204,7 @@ struct Adoption<'a> {
     path: &'a Path,
     was_ours: bool,
     hook: &'a ProgressHook,
-    /// Rows in the next chunk.
-    rows: i64,
+    chunk: ChunkSize,
 }
 
 impl Adoption<'_> {
@@ -252,16 +252,6 @@ impl Adoption<'_> {
         });
     }
 
-    /// Sets the size of the next chunk by what this one took.
-    fn pace(&mut self, took: Duration) {
-        if took > CHUNK_TIME {
-            self.rows /= 2;
-        } else if took < CHUNK_TIME / 2 {
-            self.rows *= 2;
-        }
-        self.rows = self.rows.clamp(CHUNK_LIMITS.0, CHUNK_LIMITS.1);
-    }
-
     /// The id and number of rows of the next chunk of `table` behind `position`; `None` at its end.
     async fn next_chunk(&mut self, table: Chunked, position: i64) -> Result<Option<(i64, i64)>> {
         let sql = match table {
@@ -274,7 +264,7 @@ impl Adoption<'_> {
         };
         let (last, rows): (Option<i64>, i64) = sqlx::query_as(sql)
             .bind(position)
-            .bind(self.rows)
+            .bind(self.chunk.rows())
             .fetch_one(&mut *self.db)
             .await
             .during("find the next rows to adopt")?;

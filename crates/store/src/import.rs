@@ -16,7 +16,7 @@ mod rest;
 mod source;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use crate::checkpoint::CheckpointMode;
 use crate::error::{Result, SqliteContext};
 use crate::fence::Totals;
 use crate::filesystem::beside;
-use crate::job::Job;
+use crate::job::{ChunkSize, Job};
 use crate::open::StoreOptions;
 use crate::store::Store;
 use crate::transaction;
@@ -39,7 +39,7 @@ pub(crate) const JOB_PREFIX: &str = "import ";
 const CHUNK_TIME: Duration = Duration::from_millis(80);
 /// Rows in the first chunk, and the fewest and most there may be.
 const CHUNK_ROWS: i64 = 1_000;
-const CHUNK_LIMITS: (i64, i64) = (100, 20_000);
+const CHUNK_LIMITS: RangeInclusive<i64> = 100..=20_000;
 /// Bytes in the WAL from which it is checkpointed between chunks.
 const WAL_BYTES: u64 = 64 << 20;
 /// How long the last checkpoint waits for readers.
@@ -143,7 +143,7 @@ pub async fn import(
     let mut import = Import {
         store,
         source,
-        rows: CHUNK_ROWS,
+        chunk: ChunkSize::new(CHUNK_ROWS, CHUNK_LIMITS, CHUNK_TIME),
         resumed: false,
     };
     // Boxed: it is large, and it runs once.
@@ -154,8 +154,7 @@ pub async fn import(
 struct Import {
     store: Store,
     source: Source,
-    /// Rows in the next chunk.
-    rows: i64,
+    chunk: ChunkSize,
     resumed: bool,
 }
 
@@ -176,7 +175,7 @@ impl Import {
                 "metrics" => self.metrics(&mut job).await?,
                 _ => self.rest(&mut job).await?,
             }
-            self.pace(started.elapsed());
+            self.chunk.learn(started.elapsed());
             self.keep_wal_small().await?;
             going = progress(&Self::progress(&job));
         }
@@ -235,15 +234,6 @@ impl Import {
             done: job.tallies.done().min(total),
             total,
         }
-    }
-
-    fn pace(&mut self, took: Duration) {
-        if took > CHUNK_TIME {
-            self.rows /= 2;
-        } else if took < CHUNK_TIME / 2 {
-            self.rows *= 2;
-        }
-        self.rows = self.rows.clamp(CHUNK_LIMITS.0, CHUNK_LIMITS.1);
     }
 
     async fn keep_wal_small(&mut self) -> Result<()> {

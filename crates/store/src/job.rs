@@ -1,5 +1,8 @@
 //! Long work that goes on where it stopped: its row in `store_jobs`, written in the transactions of the work.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteConnection;
@@ -17,6 +20,36 @@ pub(crate) struct Job<T> {
     pub(crate) position: i64,
     pub(crate) tallies: T,
     pub(crate) finished: bool,
+}
+
+/// How many rows one transaction of the work takes, so that it lasts about as long as it should.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkSize {
+    rows: i64,
+    limits: RangeInclusive<i64>,
+    time: Duration,
+}
+
+impl ChunkSize {
+    /// `rows` at first, then as many as fit into `time`, within `limits`.
+    pub(crate) fn new(rows: i64, limits: RangeInclusive<i64>, time: Duration) -> Self {
+        Self { rows, limits, time }
+    }
+
+    /// Rows in the next chunk.
+    pub(crate) fn rows(&self) -> i64 {
+        self.rows
+    }
+
+    /// Sets the size of the next chunk by what this one took.
+    pub(crate) fn learn(&mut self, took: Duration) {
+        if took > self.time {
+            self.rows /= 2;
+        } else if took < self.time / 2 {
+            self.rows *= 2;
+        }
+        self.rows = self.rows.clamp(*self.limits.start(), *self.limits.end());
+    }
 }
 
 impl<T: Default + Serialize + DeserializeOwned> Job<T> {

@@ -55,7 +55,7 @@ impl Adoption<'_> {
             transaction::begin(self.db).await?;
             let derived = self.derive_chunk(fill_channels, last, rows, job).await;
             self.commit(derived).await?;
-            self.pace(started.elapsed());
+            self.chunk.learn(started.elapsed());
             self.tell(
                 AdoptionStep::Transmissions,
                 job.tallies.transmissions,
@@ -98,7 +98,7 @@ impl Adoption<'_> {
             transaction::begin(self.db).await?;
             let counted = self.count_chunk(counts, last, rows, job).await;
             self.commit(counted).await?;
-            self.pace(started.elapsed());
+            self.chunk.learn(started.elapsed());
             self.tell(
                 AdoptionStep::Observations,
                 job.tallies.observations,

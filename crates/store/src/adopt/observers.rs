@@ -24,7 +24,7 @@ impl Adoption<'_> {
             transaction::begin(self.db).await?;
             let filled = self.fill_chunk(columns == 2, last, job).await;
             self.commit(filled).await?;
-            self.pace(started.elapsed());
+            self.chunk.learn(started.elapsed());
             done += rows;
             self.tell(
                 AdoptionStep::Observers,

@@ -303,7 +303,7 @@ impl Import {
             sqlx::query_as(AssertSqlSafe(sql))
                 .bind(after)
                 .bind(last)
-                .bind(self.rows)
+                .bind(self.chunk.rows())
                 .fetch_one(&mut self.store.db)
                 .await
                 .during("find the next rows to import")?;
