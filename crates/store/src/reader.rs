@@ -66,15 +66,7 @@ impl Reader {
             .connect()
             .await
             .during("open the database for reading")?;
-        let action = "read the schema version";
-        let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-            .fetch_one(&mut db)
-            .await
-            .during(action)?;
-        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-            .fetch_one(&mut db)
-            .await
-            .during(action)?;
+        let (application_id, found) = schema::marks(&mut db, "read the schema version").await?;
         if application_id != APPLICATION_ID {
             return Err(schema::why_not_ours(&mut db, path).await?);
         }

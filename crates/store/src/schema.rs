@@ -31,20 +31,26 @@ pub(crate) enum Kind {
     Ours(i64),
 }
 
+/// `application_id` and `user_version`: whose file it is, and of which version.
+pub(crate) async fn marks(db: &mut SqliteConnection, action: &'static str) -> Result<(i64, i64)> {
+    let application_id = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *db)
+        .await
+        .during(action)?;
+    let version = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(db)
+        .await
+        .during(action)?;
+    Ok((application_id, version))
+}
+
 /// Looks at what the file is.
 ///
 /// # Errors
 /// [`Error::Newer`] and [`Error::Foreign`] for files that must not be touched.
 pub(crate) async fn inspect(db: &mut SqliteConnection, path: &Path) -> Result<Kind> {
     let action = "read the kind of file";
-    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *db)
-        .await
-        .during(action)?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *db)
-        .await
-        .during(action)?;
+    let (application_id, version) = marks(db, action).await?;
     let tables: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
             .fetch_all(&mut *db)

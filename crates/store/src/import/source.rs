@@ -11,7 +11,7 @@ use crate::adopt::{is_core_scope, reference::Shape};
 use crate::doctor::connect_read_only;
 use crate::error::{Class, Error, Result, SqliteContext};
 use crate::filesystem::beside;
-use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::schema::{self, APPLICATION_ID, SCHEMA_VERSION};
 
 /// What is asked of a file to know it again: its first packet and its first observation.
 const FINGERPRINT: &str = "SELECT coalesce((SELECT id || ' ' || coalesce(hash, '') || ' ' || coalesce(first_seen, '') \
@@ -69,14 +69,7 @@ impl Source {
 
     async fn read_from(db: &mut SqliteConnection, path: &Path, is_immutable: bool) -> Result<Self> {
         let action = "read the source";
-        let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-            .fetch_one(&mut *db)
-            .await
-            .during(action)?;
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-            .fetch_one(&mut *db)
-            .await
-            .during(action)?;
+        let (application_id, version) = schema::marks(db, action).await?;
         let shape = Shape::of(db).await?;
         let names: Vec<String> = shape.tables.keys().cloned().collect();
         let refuse = |reason: &str| Error::Source {
