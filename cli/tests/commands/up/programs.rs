@@ -5,16 +5,19 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// The folder with `meshcore` and both programs, which are built if they are missing or older than their sources.
+/// The folder with `meshcore` and both programs, which are built if they are missing or older than the sources.
 ///
-/// Cargo builds only the binaries of the package under test. One that is fresh is left alone: it may have been built
-/// with features that the tests of its own package need, and a build without them would replace it.
+/// Cargo builds only the binaries of the package under test. One that is fresh is left alone: a build with other
+/// features would replace it.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_meshcore")).parent().unwrap();
+        let sources = ["crates", "ingestor/src", "server/src"];
+        let sources = sources.map(|below| newest(&workspace().join(below)));
+        let sources = sources.into_iter().max().unwrap();
         for program in ["meshcore-ingestor", "meshcore-server"] {
-            if !is_fresh(&folder.join(program)) {
+            if modified(&folder.join(program)).is_none_or(|built| built < sources) {
                 build(folder, program);
             }
         }
@@ -22,25 +25,33 @@ pub(crate) fn folder() -> &'static Path {
     })
 }
 
-/// Whether no source is newer than the program. Cargo lists its sources beside it.
-fn is_fresh(program: &Path) -> bool {
-    let modified = |path: &Path| {
-        std::fs::metadata(path)
-            .and_then(|file| file.modified())
-            .ok()
-    };
-    let Some(built) = modified(program) else {
-        return false;
-    };
-    let Ok(list) = std::fs::read_to_string(program.with_extension("d")) else {
-        return false;
-    };
-    let (_, sources) = list.split_once(": ").unwrap_or_default();
-    let is_older =
-        |source: &str| modified(Path::new(source)).is_some_and(|at: SystemTime| at <= built);
-    sources.split_whitespace().all(is_older)
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// When the last Rust file below a folder was changed. Cargo lists a program's sources beside it, but only after
+/// `cargo build`: the lists are missing, or old, where `cargo test` built it.
+fn newest(folder: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let changed = entries.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return Some(newest(&path));
+        }
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        is_rust.then(|| modified(&path)).flatten()
+    });
+    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path)
+        .and_then(|file| file.modified())
+        .ok()
+}
+
+/// With the deliberate faults, as `make test` builds it: the tests of the ingestor run the same file, and without
+/// their variable the faults do nothing.
 fn build(folder: &Path, program: &str) {
     // `debug` is the folder of the profile `dev`.
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -49,9 +60,10 @@ fn build(folder: &Path, program: &str) {
     };
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--bin", program, "--profile", profile])
+        .args(["--features", "meshcore-ingestor/mutants"])
         .arg("--target-dir")
         .arg(folder.parent().unwrap())
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(workspace())
         .status();
     assert!(
         built.is_ok_and(|status| status.success()),
