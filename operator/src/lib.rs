@@ -1,0 +1,14 @@
+//! The operator: turns each `MeshCoreDeployment` into a StatefulSet of one pod and what it needs, and says in the
+//! status how it is.
+//!
+//! ```text
+//! watches ─▶ queue ─▶ dereference ─▶ validate ─▶ build ─▶ apply ─▶ update_status
+//!                     reads            pure        pure     writes   writes, if anything changed
+//! ```
+
+pub mod bundle;
+pub mod names;
+pub mod settings;
+
+pub use bundle::Bundle;
+pub use settings::Settings;

@@ -1,0 +1,3 @@
+//! `meshcore-operator`: parse, log, run, exit code.
+
+fn main() {}
