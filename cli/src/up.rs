@@ -103,7 +103,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan::new(args)?;
     if plan.resource.spec.stopped {
-        let name = &plan.resource.metadata.name;
+        let name = plan.resource.name();
         tell(&format!(
             "{name} is stopped (spec.stopped is true): nothing is run. Set it to false to run it"
         ));

@@ -22,7 +22,7 @@ pub(crate) fn run(args: ValidateArgs) -> anyhow::Result<ExitCode> {
     let resource = &parsed.resource;
     tell(&format!(
         "OK: {} in {}\nGrace period: {}",
-        resource.metadata.name,
+        resource.name(),
         file.display(),
         resource.spec.shutdown
     ));

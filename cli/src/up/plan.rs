@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use meshcore_resource::{
-    API_VERSION, KIND, MeshCoreDeployment, MeshCoreDeploymentSpec, Metadata, MqttSource, Parsed,
-    Protocol, Skipped, Storage,
+    MeshCoreDeployment, MeshCoreDeploymentSpec, MqttSource, Parsed, Protocol, Skipped, Storage,
 };
 use meshcore_simulator::{Simulation, SimulationOptions};
 
@@ -79,7 +78,7 @@ impl Plan {
         notes.extend(note_without_effect(&resource.spec));
         notes.extend(notes_of_missing_secrets(&resource.spec, &secrets));
         Ok(Self {
-            data: data.unwrap_or_else(|| Path::new("data").join(&resource.metadata.name)),
+            data: data.unwrap_or_else(|| Path::new("data").join(resource.name())),
             resource,
             secrets,
             server: listen,
@@ -105,15 +104,8 @@ pub(super) fn embedded_source(name: &str, url: String) -> MqttSource {
 /// different names, and so different folders.
 fn without_file(is_demo: bool) -> MeshCoreDeployment {
     let name = if is_demo { "demo" } else { "local" };
-    MeshCoreDeployment {
-        api_version: API_VERSION.to_owned(),
-        kind: KIND.to_owned(),
-        metadata: Metadata {
-            name: name.to_owned(),
-            ..Metadata::default()
-        },
-        spec: MeshCoreDeploymentSpec::new(Vec::new(), Storage::default()),
-    }
+    let spec = MeshCoreDeploymentSpec::new(Vec::new(), Storage::default());
+    MeshCoreDeployment::new(name, spec)
 }
 
 fn simulation(rate: f64) -> Result<Simulation, Usage> {

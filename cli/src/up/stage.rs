@@ -158,7 +158,7 @@ impl Stage {
     async fn announce(&self) {
         let server = health::reachable(self.addresses.server);
         let ingestor = health::reachable(self.addresses.ingestor);
-        let name = &self.resource.metadata.name;
+        let name = self.resource.name();
         let text = format!(
             "{name} runs, after {}\n  \
                counters   http://{server}/api/stats\n  \

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 /// the programs are all made from this one type. The phases follow each other: the server gets its
 /// signal when the preStop hook is over, the ingestor (a native sidecar) when the server has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ShutdownBudget {
     /// The server's `preStop` sleep: endpoints drain while it still serves. 0 means no hook.

@@ -1,16 +1,19 @@
-//! Fields that mean something in a cluster only. Parts that are Kubernetes' own types are kept as they are
-//! written.
+//! Fields that mean something in a cluster only. Parts that are Kubernetes' own types have those here too.
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::{
+    Affinity, PodSecurityContext, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPeer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::is_default;
 use crate::spec::{IngestorSettings, MeshCoreDeploymentSpec, ServerSettings};
 
 /// The images of the programs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
     /// Registry and path before the images' names; empty takes the operator's own.
@@ -26,7 +29,7 @@ pub struct Image {
 }
 
 /// Digests of the images, such as `sha256:…`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Digests {
     /// The ingestor's.
@@ -36,7 +39,7 @@ pub struct Digests {
 }
 
 /// When to pull an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
     /// When the machine does not have it.
     #[default]
@@ -48,14 +51,14 @@ pub enum PullPolicy {
 }
 
 /// An object of the same namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LocalRef {
     /// Its name.
     pub name: String,
 }
 
 /// How changes reach the pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Rollout {
     /// Say what would change, and change nothing.
@@ -63,7 +66,7 @@ pub struct Rollout {
 }
 
 /// The service in front of the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// How it is reached.
@@ -89,7 +92,7 @@ impl Default for Service {
 }
 
 /// How a service is reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// Inside the cluster.
     #[default]
@@ -101,7 +104,7 @@ pub enum ServiceType {
 }
 
 /// Which families of addresses a service has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IpFamilyPolicy {
     /// One.
     #[default]
@@ -113,7 +116,7 @@ pub enum IpFamilyPolicy {
 }
 
 /// An Ingress.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// The class; none takes the cluster's default.
@@ -130,7 +133,7 @@ pub struct Ingress {
 }
 
 /// A route of the Gateway API.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// The gateways.
@@ -141,7 +144,7 @@ pub struct HttpRoute {
 }
 
 /// A gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentRef {
     /// Its name.
@@ -155,19 +158,19 @@ pub struct ParentRef {
 }
 
 /// A `NetworkPolicy`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
     /// Make one.
     pub enabled: bool,
     /// Peers that may reach the server; empty lets all in.
-    pub ingress_from: Vec<Value>,
+    pub ingress_from: Vec<NetworkPolicyPeer>,
     /// Rules beside those for names and brokers.
-    pub extra_egress: Vec<Value>,
+    pub extra_egress: Vec<NetworkPolicyEgressRule>,
 }
 
 /// A `PodDisruptionBudget`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PodDisruptionBudget {
     /// Make one. With one replica it guards nothing and can block a drain.
@@ -175,7 +178,7 @@ pub struct PodDisruptionBudget {
 }
 
 /// What is added to the pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSettings {
     /// Labels.
@@ -186,11 +189,11 @@ pub struct PodSettings {
     pub node_selector: BTreeMap<String, String>,
     /// Kubernetes' `Affinity`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Value>,
+    pub affinity: Option<Affinity>,
     /// Kubernetes' `Toleration`s.
-    pub tolerations: Vec<Value>,
+    pub tolerations: Vec<Toleration>,
     /// Kubernetes' `TopologySpreadConstraint`s.
-    pub topology_spread_constraints: Vec<Value>,
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The priority class.
     pub priority_class_name: String,
     /// The runtime class.
@@ -199,11 +202,11 @@ pub struct PodSettings {
     pub service_account_name: String,
     /// Kubernetes' `PodSecurityContext`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub security_context: Option<Value>,
+    pub security_context: Option<PodSecurityContext>,
     /// Kubernetes' `Volume`s.
-    pub volumes: Vec<Value>,
+    pub volumes: Vec<Volume>,
     /// Kubernetes' `VolumeMount`s, for both containers.
-    pub volume_mounts: Vec<Value>,
+    pub volume_mounts: Vec<VolumeMount>,
 }
 
 impl MeshCoreDeploymentSpec {

@@ -9,22 +9,29 @@
 //! Pure: no file, no client, no clock. The names of the fields are in `camelCase` in the file.
 
 mod cluster;
+mod crd;
 mod parse;
 pub mod programs;
 mod source;
 mod spec;
+mod status;
 mod validate;
 
 pub use cluster::{
     Digests, HttpRoute, Image, Ingress, IpFamilyPolicy, LocalRef, NetworkPolicy, ParentRef,
     PodDisruptionBudget, PodSettings, PullPolicy, Rollout, Service, ServiceType,
 };
+pub use crd::{crd, crd_yaml};
 pub use meshcore_lifecycle::ShutdownBudget;
 pub use parse::{FieldError, MAX_BYTES, Parsed, ResourceError, Skipped, parse};
 pub use source::{CredentialsRef, MqttSource, Protocol, SecretKeyRef, SecretRef, SourceTls};
 pub use spec::{
     AccessMode, Channels, EnvVar, IngestorSettings, MeshCoreDeployment, MeshCoreDeploymentSpec,
-    Metadata, ReclaimPolicy, Retention, ServerSettings, Storage,
+    ReclaimPolicy, Retention, ServerSettings, Storage,
+};
+pub use status::{
+    EffectiveImages, EffectiveStatus, GraceBreakdown, LastShutdown, MeshCoreDeploymentStatus,
+    Observed, ShutdownPhase, StorageStatus, TemplateStatus,
 };
 pub use validate::Violation;
 
@@ -32,6 +39,13 @@ pub use validate::Violation;
 pub const API_VERSION: &str = "meshcore.dev/v1alpha1";
 /// The kind of the resource.
 pub const KIND: &str = "MeshCoreDeployment";
+
+impl MeshCoreDeployment {
+    /// The name; empty where there is none, which no resource of an API server is.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+}
 
 /// For `skip_serializing_if`: what is as it would be without a word is not written.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -10,30 +10,11 @@ use std::fmt;
 use meshcore_config::{in_plain_words, key_path, nearest};
 use serde_json::Value;
 
-use crate::spec::MeshCoreDeployment;
-use crate::{API_VERSION, KIND};
+use crate::{API_VERSION, KIND, MeshCoreDeployment};
 use documents::Document;
 
 /// The largest text that is read: 1 MiB. An API server takes hardly more.
 pub const MAX_BYTES: usize = 1024 * 1024;
-
-/// Fields of Kubernetes' `ObjectMeta`, which `kubectl get -o yaml` prints.
-const OBJECT_META: [&str; 14] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "uid",
-];
 
 /// A resource, and what stood beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,9 +187,14 @@ pub fn parse(text: &str) -> Result<Parsed, ResourceError> {
 /// A value with the types of the resource; else all unknown fields and the first one of a wrong type.
 fn typed(mut value: Value) -> Result<MeshCoreDeployment, Vec<FieldError>> {
     without_nulls(&mut value);
+    let mut status = None;
     if let Value::Object(object) = &mut value {
-        // Written by the operator, and of no use here.
-        object.remove("status");
+        // They were looked at when the document was chosen.
+        object.remove("apiVersion");
+        object.remove("kind");
+        // Written by the operator, which may be a newer one.
+        let written = object.remove("status");
+        status = written.and_then(|status| serde_json::from_value(status).ok());
     }
     let mut unknown = Vec::new();
     let mut note = |at: serde_ignored::Path<'_>| unknown.push(key_path(&at));
@@ -217,13 +203,13 @@ fn typed(mut value: Value) -> Result<MeshCoreDeployment, Vec<FieldError>> {
         let path = error.path().to_string();
         wrong_value(path, &error.into_inner().to_string())
     });
-    let mut errors: Vec<_> = unknown
-        .into_iter()
-        .filter(|path| !is_object_meta(path))
-        .map(unknown_field)
-        .collect();
+    let mut errors: Vec<_> = unknown.into_iter().map(unknown_field).collect();
+    let typed = typed.and_then(with_name);
     match typed {
-        Ok(resource) if errors.is_empty() => Ok(resource),
+        Ok(mut resource) if errors.is_empty() => {
+            resource.status = status;
+            Ok(resource)
+        }
         Ok(_) => Err(errors),
         Err(error) => {
             errors.push(error);
@@ -244,9 +230,15 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-fn is_object_meta(path: &str) -> bool {
-    path.strip_prefix("metadata.")
-        .is_some_and(|key| OBJECT_META.contains(&key))
+fn with_name(resource: MeshCoreDeployment) -> Result<MeshCoreDeployment, FieldError> {
+    match resource.metadata.name {
+        Some(_) => Ok(resource),
+        None => Err(FieldError {
+            path: "metadata.name".to_owned(),
+            line: None,
+            message: "is missing".to_owned(),
+        }),
+    }
 }
 
 fn unknown_field(path: String) -> FieldError {

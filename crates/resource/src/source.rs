@@ -2,10 +2,11 @@
 //! updates ambiguous; what holds when a field is missing is said by a method.
 
 use meshcore_config::DEFAULT_TOPIC;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A broker to listen to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MqttSource {
     /// Unique among the sources; a label of logs and metrics, and part of the client id.
@@ -48,7 +49,7 @@ impl MqttSource {
 }
 
 /// Which version of MQTT to speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Protocol {
     /// 5, and 3.1.1 where 5 is refused.
     #[default]
@@ -74,7 +75,7 @@ impl Protocol {
 }
 
 /// A Secret with a user name and a password.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsRef {
     /// The Secret.
@@ -100,7 +101,7 @@ impl CredentialsRef {
 }
 
 /// How to check the broker's certificate, and which one to show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceTls {
     /// Authorities to trust instead of the usual ones; the key is `ca.crt` unless another is named.
@@ -118,14 +119,14 @@ pub struct SourceTls {
 }
 
 /// A Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// Its name.
     pub name: String,
 }
 
 /// A key of a Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretKeyRef {
     /// The Secret.
     pub name: String,

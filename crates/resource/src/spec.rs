@@ -1,49 +1,43 @@
 //! The resource and the fields of its spec that the programs live by.
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats its struct inside a function"
+)]
 
-use std::collections::BTreeMap;
-
+use k8s_openapi::api::core::v1::{EnvVarSource, ResourceRequirements};
+use kube::{CustomResource, KubeSchema};
 use meshcore_lifecycle::ShutdownBudget;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::cluster::{
     HttpRoute, Image, Ingress, NetworkPolicy, PodDisruptionBudget, PodSettings, Rollout, Service,
 };
 use crate::is_default;
 use crate::source::{MqttSource, SecretKeyRef, SecretRef};
-
-/// One analyzer: its sources, its storage, how it stops.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MeshCoreDeployment {
-    /// [`API_VERSION`](crate::API_VERSION).
-    pub api_version: String,
-    /// [`KIND`](crate::KIND).
-    pub kind: String,
-    /// Its name, and what else Kubernetes keeps of any object.
-    pub metadata: Metadata,
-    /// What is asked for.
-    pub spec: MeshCoreDeploymentSpec,
-}
-
-/// The part of Kubernetes' `ObjectMeta` that means something here; the other fields of it are accepted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
-    /// A DNS label of at most 40 characters: names of children are made from it.
-    pub name: String,
-    /// The namespace; without effect outside a cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Without effect outside a cluster.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Without effect outside a cluster.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
+use crate::status::MeshCoreDeploymentStatus;
 
 /// What is asked for. Only `mqttSources` and `storage` must be there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "meshcore.dev",
+    version = "v1alpha1",
+    kind = "MeshCoreDeployment",
+    plural = "meshcoredeployments",
+    singular = "meshcoredeployment",
+    shortname = "mcd",
+    category = "meshcore",
+    namespaced,
+    doc = "One analyzer: its sources, its storage, how it stops.",
+    derive = "PartialEq",
+    status = "MeshCoreDeploymentStatus",
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".status.effective.version"}"#,
+    printcolumn = r#"{"name": "Storage", "type": "string", "jsonPath": ".status.storage.capacity"}"#,
+    printcolumn = r#"{"name": "Grace", "type": "integer", "jsonPath": ".status.effective.terminationGracePeriodSeconds"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
 #[serde(rename_all = "camelCase")]
 pub struct MeshCoreDeploymentSpec {
     /// The images of the programs.
@@ -98,7 +92,7 @@ pub struct MeshCoreDeploymentSpec {
 }
 
 /// The channels whose messages are decrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Channels {
     /// Hashtag channels, with or without `#`; the key follows from the name.
@@ -113,7 +107,7 @@ pub struct Channels {
 ///
 /// What is not said is the ingestor's to decide, and has no default in the schema: in a file that was CoreScope's, the
 /// ingestor's own default deletes no packet, only a value that somebody chose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retention {
     /// Transmissions with their observations: 90.
@@ -131,14 +125,14 @@ pub struct Retention {
 }
 
 /// Settings of the ingestor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngestorSettings {
     /// `info`, or a filter such as `info,sqlx=warn`.
     pub log_level: String,
     /// Requests and limits of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Value>,
+    pub resources: Option<ResourceRequirements>,
     /// Variables beside those that the resource makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
@@ -155,14 +149,14 @@ impl Default for IngestorSettings {
 }
 
 /// Settings of the server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerSettings {
     /// `info`, or a filter such as `info,sqlx=warn`.
     pub log_level: String,
     /// Requests and limits of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Value>,
+    pub resources: Option<ResourceRequirements>,
     /// Variables beside those that the resource makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
@@ -186,7 +180,7 @@ impl Default for ServerSettings {
 }
 
 /// A variable of the environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Its name.
@@ -196,11 +190,11 @@ pub struct EnvVar {
     pub value: Option<String>,
     /// Where a cluster takes the value from; without effect outside one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<Value>,
+    pub value_from: Option<EnvVarSource>,
 }
 
 /// Where the database is kept: a claim of our own, or one that exists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// How large the claim is, such as `10Gi`. It may grow.
@@ -221,7 +215,7 @@ pub struct Storage {
 }
 
 /// Who may use the claim at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AccessMode {
     /// The pods of one machine.
     #[default]
@@ -231,7 +225,7 @@ pub enum AccessMode {
 }
 
 /// What becomes of the claim when the resource is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReclaimPolicy {
     /// It stays, and a new resource of the same name adopts it.
     #[default]

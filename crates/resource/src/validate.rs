@@ -31,7 +31,7 @@ impl MeshCoreDeployment {
     /// All rules that do not hold; none is what one wants to see.
     pub fn validate(&self) -> Vec<Violation> {
         let mut checks = Checks::default();
-        let name = &self.metadata.name;
+        let name = self.name();
         checks.that(
             "metadata.name",
             checks::is_dns_1035(name) && name.len() <= MAX_NAME,

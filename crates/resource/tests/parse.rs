@@ -29,7 +29,7 @@ fn refusal(text: &str) -> String {
 fn a_minimal_resource_has_the_defaults() {
     let resource = resource(MINIMAL);
     let spec = &resource.spec;
-    assert_eq!(resource.metadata.name, "bay-area");
+    assert_eq!(resource.name(), "bay-area");
     assert_eq!(spec.mqtt_sources[0].topics(), ["meshcore/#"]);
     assert_eq!(spec.mqtt_sources[0].protocol(), Protocol::Auto);
     assert_eq!(spec.shutdown.termination_grace_period_seconds(), 60);

@@ -2,6 +2,7 @@
 //! value, and the path and a part of the message of the violation. `{"repeat": x, "times": n}` stands for a long
 //! text or list; `#` in a repeated list is the number of the item.
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use meshcore_resource::{MeshCoreDeployment, parse};
 use serde_json::{Map, Value, json};
 
@@ -116,7 +117,7 @@ fn fields_for_a_cluster_are_named_when_they_say_something() {
     assert!(named.is_empty(), "the default says nothing: {named:?}");
     resource.spec.service.port = 8080;
     resource.spec.paused = true;
-    resource.spec.ingestor.resources = Some(json!({}));
+    resource.spec.ingestor.resources = Some(ResourceRequirements::default());
     assert_eq!(
         resource.spec.without_effect_outside_a_cluster(),
         ["spec.ingestor.resources", "spec.paused", "spec.service"]

@@ -1,19 +1,20 @@
 //! The fields that there are, by the path of their parent, straight from the types.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use meshcore_config::field_names;
 
 use crate::{
     Channels, CredentialsRef, Digests, EnvVar, HttpRoute, Image, IngestorSettings, Ingress,
-    LocalRef, MeshCoreDeployment, MeshCoreDeploymentSpec, Metadata, MqttSource, NetworkPolicy,
-    ParentRef, PodDisruptionBudget, PodSettings, Retention, Rollout, SecretKeyRef, SecretRef,
-    ServerSettings, Service, ShutdownBudget, SourceTls, Storage,
+    LocalRef, MeshCoreDeployment, MeshCoreDeploymentSpec, MqttSource, NetworkPolicy, ParentRef,
+    PodDisruptionBudget, PodSettings, Retention, Rollout, SecretKeyRef, SecretRef, ServerSettings,
+    Service, ShutdownBudget, SourceTls, Storage,
 };
 
 /// The fields under `parent`, such as `spec.mqttSources[0].tls`; none where anything may stand.
 pub(super) fn of(parent: &str) -> &'static [&'static str] {
     match without_indices(parent).as_str() {
         "" => field_names::<MeshCoreDeployment>(),
-        "metadata" => field_names::<Metadata>(),
+        "metadata" => field_names::<ObjectMeta>(),
         "spec" => field_names::<MeshCoreDeploymentSpec>(),
         "spec.image" => field_names::<Image>(),
         "spec.image.digests" => field_names::<Digests>(),

@@ -323,16 +323,16 @@ fn check_pod(pod: &PodSettings, checks: &mut Checks) {
     checks.map("spec.pod.labels", labels, 63);
     checks.map("spec.pod.annotations", annotations, MAX_ANNOTATION);
     checks.map("spec.pod.nodeSelector", node_selector, 63);
-    for (path, list) in [
-        ("spec.pod.tolerations", tolerations),
+    for (path, count) in [
+        ("spec.pod.tolerations", tolerations.len()),
         (
             "spec.pod.topologySpreadConstraints",
-            topology_spread_constraints,
+            topology_spread_constraints.len(),
         ),
-        ("spec.pod.volumes", volumes),
-        ("spec.pod.volumeMounts", volume_mounts),
+        ("spec.pod.volumes", volumes.len()),
+        ("spec.pod.volumeMounts", volume_mounts.len()),
     ] {
-        checks.count(path, list.len(), 0..=MAX_LIST);
+        checks.count(path, count, 0..=MAX_LIST);
     }
     for (path, name) in [
         ("spec.pod.priorityClassName", priority_class_name),
