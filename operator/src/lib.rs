@@ -7,6 +7,7 @@
 //! ```
 
 pub mod bundle;
+pub mod lease;
 pub mod names;
 pub mod settings;
 
