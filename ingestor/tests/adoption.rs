@@ -69,8 +69,11 @@ async fn core_scope_is_waited_for_and_its_database_adopted() {
         waiting.contains(&format!("process {}", std::process::id())),
         "{waiting}"
     );
+    let startup = || http_get(&format!("http://127.0.0.1:{health}/health/startup")).unwrap();
+    assert_eq!(startup(), (503, waiting));
     core_scope.close().await.unwrap();
     wait_for_readiness(health, r#""status":"ready""#);
+    assert_eq!(startup().0, 200);
     let log = program.log();
     assert!(log.contains("meshcore doctor --vacuum"), "{log}");
     // The packets are older than our default retention. Nobody asked for it, so they stay.

@@ -167,8 +167,11 @@ async fn a_full_disk_stops_acknowledgements_and_nothing_else() {
     assert_eq!(status, 503);
     assert!(body.contains("disk is full"), "{body}");
     assert_eq!(setup.metric("meshcore_disk_full").as_deref(), Some("1"));
-    let (live, _) = http_get(&format!("{}/health/live", setup.health)).unwrap();
-    assert_eq!(live, 200);
+    // Neither is a reason to restart it.
+    for path in ["live", "startup"] {
+        let (status, body) = http_get(&format!("{}/health/{path}", setup.health)).unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+    }
 
     // What is on its way arrives; then no acknowledgement leaves any more.
     let before = setup.proxy.count();

@@ -41,6 +41,12 @@ impl ReadinessSnapshot {
     pub fn is_ready(&self) -> bool {
         self.status == Status::Ready
     }
+
+    /// Whether the start-up is behind it, whatever has happened since. A program that was told to stop says no: what
+    /// waits for it to start need not wait any longer.
+    pub fn has_started(&self) -> bool {
+        matches!(self.status, Status::Ready | Status::NotReady)
+    }
 }
 
 /// The shared readiness of a program; clones are handles to the same state.
@@ -195,6 +201,18 @@ mod tests {
         readiness.set_starting("too late");
         assert_eq!(body(&readiness), json!({"status": "ready", "reasons": {}}));
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn what_has_started_stays_so_until_it_stops() {
+        let readiness = Readiness::starting("opening the database");
+        let has_started = || readiness.snapshot().has_started();
+        readiness.set_not_ready("store", "disk is full");
+        assert!(!has_started());
+        readiness.started();
+        assert!(has_started() && !readiness.is_ready());
+        readiness.shut_down();
+        assert!(!has_started());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The port with `/health/live`, `/health/ready` and `/metrics`.
+//! The port with `/health/live`, `/health/startup`, `/health/ready` and `/metrics`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use meshcore_lifecycle::Readiness;
+use meshcore_lifecycle::{Readiness, ReadinessSnapshot};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -46,6 +46,7 @@ pub fn router(health: Health) -> Router {
             "/health/live",
             get(|| async { Json(serde_json::json!({"status": "live"})) }),
         )
+        .route("/health/startup", get(startup))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health)
@@ -54,7 +55,17 @@ pub fn router(health: Health) -> Router {
 /// 200 when ready, else 503; the body says why in both cases.
 async fn ready(State(health): State<Health>) -> Response {
     let snapshot = health.readiness.snapshot();
-    let status = if snapshot.is_ready() {
+    ok_if(snapshot.is_ready(), snapshot)
+}
+
+/// 200 from the end of the start-up on, also while the program is not ready; before, 503 with its progress.
+async fn startup(State(health): State<Health>) -> Response {
+    let snapshot = health.readiness.snapshot();
+    ok_if(snapshot.has_started(), snapshot)
+}
+
+fn ok_if(is_good: bool, snapshot: ReadinessSnapshot) -> Response {
+    let status = if is_good {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
