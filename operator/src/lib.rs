@@ -6,9 +6,11 @@
 //!                     reads            pure        pure     writes   writes, if anything changed
 //! ```
 
+pub mod build;
 pub mod bundle;
 pub mod lease;
 pub mod names;
+pub mod quantity;
 pub mod settings;
 
 pub use bundle::Bundle;

@@ -1,7 +1,7 @@
 //! One entry of `mqttSources`. Nothing in it has a default in the schema, since defaults inside lists make
 //! updates ambiguous; what holds when a field is missing is said by a method.
 
-use meshcore_config::DEFAULT_TOPIC;
+use meshcore_config::{BrokerUrl, DEFAULT_TOPIC};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,12 @@ impl MqttSource {
             Some(topics) => topics.iter().map(String::as_str).collect(),
             None => vec![DEFAULT_TOPIC],
         }
+    }
+
+    /// The port of the broker, given or usual; `None` for a URL that the rules refuse.
+    pub fn broker_port(&self) -> Option<u16> {
+        let url = BrokerUrl::parse(&self.broker).ok()?;
+        Some(url.port)
     }
 
     /// The protocol, or `auto`.
