@@ -104,7 +104,7 @@ pub async fn run(
         }
     };
     let health = Health::new(readiness.clone(), registry, refresh);
-    let admin = AdminServer::start(config.health_address, router(health).merge(routes)).await?;
+    let admin = AdminServer::start(config.health_address, router(health).merge(routes))?;
     tracing::info!(address = %admin.address, db = %config.db_path.display(), "Health and metrics are served");
 
     let (store, opened) = tokio::select! {

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use meshcore_telemetry::bound_socket;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,14 +85,8 @@ impl Bound {
     /// When it can't be bound, with the cure.
     pub(crate) fn new(address: SocketAddr) -> Result<Self> {
         let bind = || {
-            let socket = if address.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket.set_reuseaddr(true)?;
+            let socket = bound_socket(address)?;
             socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
             socket.listen(BACKLOG)
         };
         let listener = bind().with_context(|| {

@@ -265,3 +265,22 @@ async fn a_server_that_can_not_start_says_why_and_ends_with_2() {
         "the first one does not mind"
     );
 }
+
+#[test]
+fn everywhere_means_all_addresses_that_the_machine_has() {
+    let mesh = Mesh::without_database();
+    let both = Server::start_unready(&mesh, &["--listen", "[::]:0"], &[]);
+    let port = both.address.rsplit(':').next().unwrap();
+    for host in ["127.0.0.1", "[::1]"] {
+        let live = format!("http://{host}:{port}/health/live");
+        assert_eq!(meshcore_testkit::http_get(&live).unwrap().0, 200, "{host}");
+    }
+
+    let without_ipv6 = Server::start_without_ipv6(&mesh);
+    assert!(
+        without_ipv6.address.starts_with("0.0.0.0:"),
+        "{}",
+        without_ipv6.address
+    );
+    assert_eq!(without_ipv6.get("/health/live").0, 200);
+}

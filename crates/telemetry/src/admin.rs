@@ -13,7 +13,11 @@ use axum::routing::get;
 use meshcore_lifecycle::{Readiness, ReadinessSnapshot};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+
+use crate::listen::bound_socket;
+
+/// Connections that wait to be accepted: probes and scrapers, so a few would do.
+const BACKLOG: u32 = 128;
 
 /// What the port shows.
 #[derive(Clone)]
@@ -96,12 +100,13 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Binds `address` and serves `router` in the background.
+    /// Binds `address` and serves `router` in the background, on the runtime that it is called in.
     ///
     /// # Errors
     /// When the address can't be bound, with the cure.
-    pub async fn start(address: SocketAddr, router: Router) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
+    pub fn start(address: SocketAddr, router: Router) -> anyhow::Result<Self> {
+        let listen = || bound_socket(address)?.listen(BACKLOG);
+        let listener = listen().with_context(|| {
             format!("can't listen on {address}: is another program using the port?")
         })?;
         let address = listener.local_addr()?;

@@ -2,8 +2,10 @@
 
 mod admin;
 mod last_shutdown;
+mod listen;
 mod logging;
 
 pub use admin::{AdminServer, Health, router};
 pub use last_shutdown::LastShutdown;
+pub use listen::bound_socket;
 pub use logging::{LogFormat, init_logging};

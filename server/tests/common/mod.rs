@@ -167,30 +167,33 @@ impl Server {
 
     /// Starts a server whose locks on the database take 100 ms each, and waits until it is ready.
     pub(crate) fn start_with_slow_database(mesh: &Mesh) -> Self {
+        let slow = ["trace=fcntl", "inject=fcntl:delay_enter=100000"];
+        let server = Self::start_traced(mesh, "127.0.0.1:0", &slow);
+        server.wait_ready();
+        server
+    }
+
+    /// Starts a server that is told to listen everywhere, where there is no IPv6, and waits until it listens. Its
+    /// first socket is the one to listen on.
+    pub(crate) fn start_without_ipv6(mesh: &Mesh) -> Self {
+        let refused = ["trace=socket", "inject=socket:error=EAFNOSUPPORT:when=1"];
+        Self::start_traced(mesh, "[::]:0", &refused)
+    }
+
+    /// Starts a server with a kernel that does what `expressions` of strace say.
+    fn start_traced(mesh: &Mesh, address: &str, expressions: &[&str]) -> Self {
         let db = mesh.db();
         // With -D strace is the child: the process that was started is the server.
         let mut strace = Command::new("strace");
-        strace
-            .args([
-                "-D",
-                "-f",
-                "-qq",
-                "--seccomp-bpf",
-                "-o",
-                "/dev/null",
-                "-e",
-                "trace=fcntl",
-            ])
-            .args(["-e", "inject=fcntl:delay_enter=100000"])
-            .arg(binary());
+        strace.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null"]);
+        strace.args(expressions.iter().flat_map(|expression| ["-e", expression]));
+        strace.arg(binary());
         let env: [(&str, OsString); 2] = [
             ("DB_PATH", db.clone().into()),
-            ("MESHCORE_SERVER_ADDRESS", "127.0.0.1:0".into()),
+            ("MESHCORE_SERVER_ADDRESS", address.into()),
         ];
-        let log = mesh.folder.path().join("server-slow.log");
-        let server = Self::listening(Program::start_command(&mut strace, &env, &log).unwrap(), db);
-        server.wait_ready();
-        server
+        let log = mesh.folder.path().join("server-traced.log");
+        Self::listening(Program::start_command(&mut strace, &env, &log).unwrap(), db)
     }
 
     fn listening(program: Program, db: PathBuf) -> Self {
