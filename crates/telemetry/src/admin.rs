@@ -26,6 +26,8 @@ pub struct Health {
     registry: Arc<Registry>,
     /// Values that are looked up only when somebody asks.
     refresh: Arc<dyn Fn() + Send + Sync>,
+    /// Why a restart would help, if it would.
+    verdict: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 impl Health {
@@ -39,21 +41,41 @@ impl Health {
             readiness,
             registry: Arc::new(registry),
             refresh: Arc::new(refresh),
+            verdict: Arc::new(|| None),
         }
+    }
+
+    /// Lets liveness fail while `verdict` gives a reason why a restart would help. Without this it never fails: a
+    /// program that is able to answer is alive.
+    #[must_use]
+    pub fn with_liveness(
+        mut self,
+        verdict: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.verdict = Arc::new(verdict);
+        self
     }
 }
 
 /// The routes; a program with routes of its own merges these into them.
 pub fn router(health: Health) -> Router {
     Router::new()
-        .route(
-            "/health/live",
-            get(|| async { Json(serde_json::json!({"status": "live"})) }),
-        )
+        .route("/health/live", get(live))
         .route("/health/startup", get(startup))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health)
+}
+
+/// 200, or 503 with the reason why a restart would help.
+async fn live(State(health): State<Health>) -> Response {
+    match (health.verdict)() {
+        None => Json(serde_json::json!({"status": "live"})).into_response(),
+        Some(reason) => {
+            let body = serde_json::json!({"status": "not_live", "reason": reason});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
 }
 
 /// 200 when ready, else 503; the body says why in both cases.
@@ -116,5 +138,69 @@ impl AdminServer {
             }
         });
         Ok(Self { address })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn serve(health: Health) -> SocketAddr {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        AdminServer::start(address, router(health))
+            .await
+            .unwrap()
+            .address
+    }
+
+    #[tokio::test]
+    async fn liveness_fails_only_while_there_is_a_reason() {
+        let readiness = Readiness::starting("testing");
+        let health = Health::new(readiness.clone(), Registry::default(), || {});
+        let always = serve(health.clone()).await;
+        assert!(
+            get(always, "/health/live")
+                .await
+                .starts_with("HTTP/1.0 200")
+        );
+        assert!(
+            get(always, "/health/ready")
+                .await
+                .starts_with("HTTP/1.0 503")
+        );
+        readiness.shut_down();
+        assert!(
+            get(always, "/health/live")
+                .await
+                .starts_with("HTTP/1.0 200")
+        );
+
+        let is_stuck = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&is_stuck);
+        let verdict = move || asked.load(Ordering::Relaxed).then(|| "stuck".to_owned());
+        let sometimes = serve(health.with_liveness(verdict)).await;
+        assert!(
+            get(sometimes, "/health/live")
+                .await
+                .starts_with("HTTP/1.0 200")
+        );
+        is_stuck.store(true, Ordering::Relaxed);
+        let answer = get(sometimes, "/health/live").await;
+        assert!(answer.starts_with("HTTP/1.0 503"), "{answer}");
+        assert!(answer.contains(r#""reason":"stuck""#), "{answer}");
     }
 }
