@@ -6,9 +6,12 @@
 //!                     reads            pure        pure     writes   writes, if anything changed
 //! ```
 
+pub mod args;
 pub mod build;
 pub mod bundle;
+pub mod health;
 pub mod lease;
+pub mod metrics;
 pub mod names;
 pub mod quantity;
 pub mod settings;
