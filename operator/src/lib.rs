@@ -14,6 +14,7 @@ pub mod lease;
 pub mod metrics;
 pub mod names;
 pub mod quantity;
+pub mod rbac;
 pub mod settings;
 
 pub use bundle::Bundle;

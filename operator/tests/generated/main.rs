@@ -1,0 +1,5 @@
+//! Files that are made from the code: each is computed and compared, and written by `make generate`.
+
+mod chart;
+mod roles;
+mod values;
