@@ -1,7 +1,7 @@
 # The commands a person types. Everything they need is checked for first, and installed from Debian when it is
 # missing and this is root; without root the line to type is printed. Nothing is upgraded.
 
-.PHONY: help run test test-fast bench torture lint generate setup-fast setup-test
+.PHONY: help run test test-fast bench torture lint generate setup-fast setup-test setup-kubernetes
 .DEFAULT_GOAL := help
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
@@ -16,10 +16,11 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 	cargo build --bin meshcore --bin meshcore-ingestor --bin meshcore-server
 	@target/debug/meshcore up --demo $(ARGS)
 
-test: setup-test ## All tests
+test: setup-test setup-kubernetes ## All tests
 	cargo test --workspace $(TEST_FEATURES)
 
-test-fast: setup-fast ## The tests without kills, power cuts and full disks
+test-fast: export MESHCORE_KUBERNETES := none
+test-fast: setup-fast ## The tests without kills, power cuts, full disks and Kubernetes
 	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor --exclude meshcore-store
 	cargo test -p meshcore-ingestor -p meshcore-store --lib
 
@@ -43,3 +44,7 @@ setup-fast:
 
 setup-test:
 	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4
+
+setup-kubernetes:
+	@scripts/setup.sh
+	@scripts/kubernetes.sh >/dev/null

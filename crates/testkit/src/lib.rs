@@ -7,6 +7,7 @@ mod certificates;
 mod corescope;
 mod disk;
 mod generated;
+pub mod kubernetes;
 mod live;
 mod mqtt_wire;
 mod process;

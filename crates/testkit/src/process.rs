@@ -78,6 +78,11 @@ impl Program {
         self.signal(Signal::TERM)
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Kills it and waits for its end.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         self.child.kill()?;
