@@ -10,6 +10,7 @@ pub mod args;
 pub mod build;
 pub mod bundle;
 pub mod health;
+pub mod last_shutdown;
 pub mod lease;
 pub mod metrics;
 pub mod names;
