@@ -5,7 +5,7 @@
 )]
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum Command {
     /// Watch the resources and do what they ask for, until a signal comes
     ///
     /// The API server is found as kubectl finds it, by KUBECONFIG or ~/.kube/config, and inside a pod by its service
-    /// account. SIGTERM ends the operator within 20 seconds: running reconciles come to their end, and the Lease is
+    /// account. SIGTERM ends the operator within 25 seconds: running reconciles come to their end, and the Lease is
     /// given back. A second signal ends it at once.
     ///
     /// The exit code is 0 after a clean stop, 1 after a failure, such as a lost leadership, 2 when a flag, a variable
@@ -86,11 +86,11 @@ pub struct RunArgs {
 
     /// Address and port of /health/live, /health/ready and /metrics [default: [::]:8080]
     ///
-    /// The default is all addresses, IPv4 as well.
+    /// The default means all addresses, IPv4 as well.
     #[arg(long, value_name = "ADDRESS", env = "MESHCORE_OPERATOR_ADDRESS")]
     pub address: Option<String>,
 
-    /// Registry and path before the images' names, for resources that name none [default: ghcr.io/meshcore]
+    /// Registry and path before the images' names, for resources that name none [default: nothing]
     #[arg(
         long,
         value_name = "REGISTRY",
@@ -121,7 +121,7 @@ pub struct Config {
     /// The election; `None` works without one.
     pub lease: Option<LeaseConfig>,
     /// Where health and metrics are served.
-    pub address: Address,
+    pub address: SocketAddr,
     /// What shapes the objects.
     pub settings: Settings,
     /// The log filter.
@@ -144,15 +144,6 @@ pub struct LeaseConfig {
     pub name: String,
     /// Its namespace; `None` takes the client's own.
     pub namespace: Option<String>,
-}
-
-/// Where health and metrics are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Address {
-    /// Every address there is, on this port: `[::]`, and `0.0.0.0` where there is no IPv6.
-    All(u16),
-    /// This one.
-    One(SocketAddr),
 }
 
 impl Config {
@@ -191,11 +182,10 @@ impl Config {
             })?
             .map_or(DEFAULT_RESYNC, Duration::from_secs),
             lease: elects.unwrap_or(true).then_some(lease),
-            address: parse(address, &ADDRESS, |text| text.parse().ok())?
-                .map_or(Address::All(DEFAULT_PORT), Address::One),
+            address: parse(address, &ADDRESS, |text| text.parse().ok())?.unwrap_or(DEFAULT_ADDRESS),
             settings: Settings {
                 image_registry: parse(image_registry, &IMAGE_REGISTRY, value::registry)?
-                    .unwrap_or_else(|| DEFAULT_REGISTRY.to_owned()),
+                    .unwrap_or_default(),
                 image_tag: parse(image_tag, &IMAGE_TAG, value::tag)?
                     .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
             },
@@ -206,8 +196,7 @@ impl Config {
 
 const DEFAULT_CONCURRENCY: NonZeroU16 = NonZeroU16::new(16).unwrap();
 const DEFAULT_RESYNC: Duration = Duration::from_mins(5);
-const DEFAULT_PORT: u16 = 8080;
-const DEFAULT_REGISTRY: &str = "ghcr.io/meshcore";
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
 
 const NAMESPACES: Setting = Setting {
     flag: "--namespace",

@@ -36,7 +36,8 @@ fn nothing_said_means_the_defaults_and_so_do_blanks() {
         assert_eq!(config.concurrency.get(), 16);
         assert_eq!(config.resync, Duration::from_mins(5));
         assert_eq!(config.lease.unwrap().name, "meshcore-operator");
-        assert_eq!(config.address, Address::All(8080));
+        assert_eq!(config.address, "[::]:8080".parse().unwrap());
+        assert_eq!(config.settings.image_registry, "");
         assert_eq!(config.settings.image_tag, env!("CARGO_PKG_VERSION"));
         assert_eq!(config.log_level, "info");
     }
@@ -71,7 +72,7 @@ fn every_flag_has_its_effect() {
         concurrency: NonZeroU16::new(3).unwrap(),
         resync: Duration::from_mins(1),
         lease: Some(lease),
-        address: Address::One(SocketAddr::from(([127, 0, 0, 1], 0))),
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
         settings: Settings {
             image_registry: "registry.example.org:5000/mesh".to_owned(),
             image_tag: "1.2.3-rc1".to_owned(),
