@@ -9,6 +9,8 @@ mod claim;
 mod config_map;
 mod container;
 mod environment;
+#[cfg(test)]
+mod fixtures;
 mod hash;
 mod http_route;
 mod image;

@@ -69,3 +69,91 @@ fn size(wanted: Quantity, live: Option<&LiveClaim>) -> Quantity {
         requested.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, labels, metadata, resource};
+    use super::*;
+
+    fn built(storage: &Value, live: Option<&LiveClaim>) -> Option<PersistentVolumeClaim> {
+        build(&resource(json!({ "storage": storage })), live)
+    }
+
+    /// A claim that stays belongs to nobody: garbage collection would take it with the resource. A new resource of the
+    /// same name adopts it by its name and its labels.
+    #[test]
+    fn a_claim_stays_unless_told_otherwise() {
+        assert_eq!(
+            json_of(&built(&json!({"size": "10Gi"}), None)),
+            json!({
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": "bay-data", "namespace": "mesh", "labels": labels()},
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "resources": {"requests": {"storage": "10Gi"}},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_claim_that_is_to_go_is_owned() {
+        let storage = json!({
+            "size": "1Ti",
+            "storageClassName": "fast",
+            "accessMode": "ReadWriteOncePod",
+            "reclaimPolicy": "Delete",
+        });
+        assert_eq!(
+            json_of(&built(&storage, None)),
+            json!({
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": metadata("bay-data"),
+                "spec": {
+                    "accessModes": ["ReadWriteOncePod"],
+                    "storageClassName": "fast",
+                    "resources": {"requests": {"storage": "1Ti"}},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_claim_that_exists_is_not_made() {
+        assert_eq!(built(&json!({"existingClaim": "mine"}), None), None);
+    }
+
+    #[test]
+    fn the_size_never_goes_below_what_is_requested_but_after_a_failed_growth() {
+        for (wanted, requested, capacity, asked_for) in [
+            // A growth, and the same in another spelling: the resource's own words.
+            ("20Gi", "10Gi", Some("10Gi"), "20Gi"),
+            ("10240Mi", "10Gi", Some("10Gi"), "10240Mi"),
+            // Adopted, or from before the rules: a volume can't shrink.
+            ("5Gi", "10Gi", Some("10Gi"), "10Gi"),
+            // Some drivers give more than was asked for.
+            ("5Gi", "10Gi", Some("12Gi"), "10Gi"),
+            // Grown to 20Gi in vain. It may go back to anything above what the volume has.
+            ("15Gi", "20Gi", Some("10Gi"), "15Gi"),
+            ("10Gi", "20Gi", Some("10Gi"), "20Gi"),
+            ("5Gi", "20Gi", Some("10Gi"), "20Gi"),
+            // Not bound yet.
+            ("5Gi", "10Gi", None, "10Gi"),
+        ] {
+            let live = LiveClaim {
+                requested: Some(Quantity(requested.to_owned())),
+                capacity: capacity.map(|text| Quantity(text.to_owned())),
+            };
+            let claim = built(&json!({ "size": wanted }), Some(&live));
+            let request = json_of(&claim)["spec"]["resources"]["requests"]["storage"].clone();
+            assert_eq!(
+                request, asked_for,
+                "{wanted} of {requested} with {capacity:?}"
+            );
+        }
+    }
+}

@@ -105,3 +105,89 @@ fn pre_stop(budget: &ShutdownBudget) -> Option<Lifecycle> {
         ..Lifecycle::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, resource, settings};
+    use super::*;
+
+    fn get(path: &str, port: i32) -> Value {
+        json!({"path": path, "port": port})
+    }
+
+    /// The kubelet keeps a container with `restartPolicy: Always` among the init containers running beside the others,
+    /// starts it before them, and ends it after them.
+    #[test]
+    fn the_ingestor_is_a_sidecar_that_starts_first_and_ends_last() {
+        let resource = resource(json!({}));
+        assert_eq!(
+            json_of(&ingestor(&resource, &settings())),
+            json!({
+                "name": "ingestor",
+                "image": "registry/mesh/meshcore-ingestor:0.1.0",
+                "imagePullPolicy": "IfNotPresent",
+                "restartPolicy": "Always",
+                "ports": [{"name": "metrics", "containerPort": 8081, "protocol": "TCP"}],
+                "env": json_of(&environment::of_ingestor(&resource)),
+                "volumeMounts": json_of(&places::ingestor_mounts(&resource)),
+                "resources": json_of(&resources::of_ingestor(&resource.spec.ingestor)),
+                "startupProbe": {
+                    "httpGet": get("/health/startup", 8081),
+                    "periodSeconds": 2, "failureThreshold": 1800, "timeoutSeconds": 2,
+                },
+                "readinessProbe": {
+                    "httpGet": get("/health/ready", 8081),
+                    "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 5,
+                },
+                "livenessProbe": {
+                    "httpGet": get("/health/live", 8081),
+                    "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5,
+                },
+                "securityContext": json_of(&security::of_container()),
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File",
+            })
+        );
+    }
+
+    #[test]
+    fn the_server_still_serves_while_endpoints_drain() {
+        let resource = resource(json!({"image": {"pullPolicy": "Always"}}));
+        assert_eq!(
+            json_of(&server(&resource, &settings())),
+            json!({
+                "name": "server",
+                "image": "registry/mesh/meshcore-server:0.1.0",
+                "imagePullPolicy": "Always",
+                "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
+                "env": json_of(&environment::of_server(&resource)),
+                "volumeMounts": json_of(&places::server_mounts(&resource)),
+                "resources": json_of(&resources::of_server(&resource.spec.server)),
+                "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+                "startupProbe": {
+                    "httpGet": get("/health/live", 8080),
+                    "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 1,
+                },
+                "readinessProbe": {
+                    "httpGet": get("/health/ready", 8080),
+                    "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 5,
+                },
+                "livenessProbe": {
+                    "httpGet": get("/health/live", 8080),
+                    "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5,
+                },
+                "securityContext": json_of(&security::of_container()),
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File",
+            })
+        );
+    }
+
+    #[test]
+    fn there_is_no_hook_where_nothing_is_to_be_waited_for() {
+        let resource = resource(json!({"shutdown": {"preStopSeconds": 0}}));
+        assert_eq!(server(&resource, &settings()).lifecycle, None);
+    }
+}

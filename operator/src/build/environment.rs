@@ -35,3 +35,53 @@ fn variable(wish: &Wish) -> EnvVar {
         value_from: wish.value_from.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixtures::{json_of, resource};
+    use super::*;
+
+    #[test]
+    fn the_resources_own_variables_come_first_in_their_order() {
+        let machine = json!({"fieldRef": {"fieldPath": "spec.nodeName"}});
+        let env = json!([
+            {"name": "MACHINE", "valueFrom": machine},
+            {"name": "LABEL", "value": "on $(MACHINE)"},
+            {"name": "A", "value": ""},
+        ]);
+        let made = |name: &str, value: &str| json!({"name": name, "value": value});
+        let expected = [
+            json!({"name": "MACHINE", "valueFrom": machine}),
+            made("LABEL", "on $(MACHINE)"),
+            made("A", ""),
+            made("SHUTDOWN_PRE_STOP_SECONDS", "5"),
+            made("SHUTDOWN_SERVER_DRAIN_SECONDS", "20"),
+            made("SHUTDOWN_INGESTOR_DRAIN_SECONDS", "10"),
+            made("SHUTDOWN_CHECKPOINT_SECONDS", "15"),
+            made("SHUTDOWN_MARGIN_SECONDS", "10"),
+            made("MESHCORE_CONFIG", "/etc/meshcore/config/ingestor.json"),
+            made("DB_PATH", "/data/meshcore.db"),
+            made("MESHCORE_INGESTOR_ADDRESS", "[::]:8081"),
+            made("LOG_LEVEL", "info"),
+        ];
+        let of = of_ingestor(&resource(json!({"ingestor": { "env": env }})));
+        assert_eq!(json_of(&of), json!(expected));
+    }
+
+    #[test]
+    fn the_server_gets_its_own() {
+        let spec = json!({"server": {"maxConnections": 7, "logLevel": "warn"}, "ingestor": {"env": [{"name": "A"}]}});
+        let env = of_server(&resource(spec));
+        let value = |name: &str| env.iter().find(|env| env.name == name)?.value.as_deref();
+        assert_eq!(value("MESHCORE_SERVER_MAX_CONNECTIONS"), Some("7"));
+        assert_eq!(value("MESHCORE_SERVER_ADDRESS"), Some("[::]:8080"));
+        assert_eq!(value("LOG_LEVEL"), Some("warn"));
+        assert_eq!(value("DB_PATH"), Some("/data/meshcore.db"));
+        assert!(
+            env.iter()
+                .all(|env| env.name != "A" && env.name != "MESHCORE_CONFIG")
+        );
+    }
+}

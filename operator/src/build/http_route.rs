@@ -68,3 +68,62 @@ fn parent(parent: &ParentRef) -> Value {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{json_of, metadata, resource};
+    use super::*;
+
+    fn api(version: &str, has_timeouts: bool) -> HttpRouteApi {
+        HttpRouteApi {
+            version: version.to_owned(),
+            has_timeouts,
+        }
+    }
+
+    fn wanted() -> MeshCoreDeployment {
+        resource(json!({"httpRoute": {
+            "parentRefs": [{"name": "gateway", "namespace": "infra", "sectionName": "https"}],
+            "hostnames": ["mesh.example.org"],
+        }}))
+    }
+
+    #[test]
+    fn the_live_feed_has_no_time_out_and_the_rest_the_gateways() {
+        let to = |kind: &str, path: &str| {
+            json!({
+                "matches": [{"path": {"type": kind, "value": path}}],
+                "backendRefs": [{"name": "bay", "port": 80}],
+            })
+        };
+        let mut live = to("Exact", "/ws");
+        live["timeouts"] = json!({"request": "0s", "backendRequest": "0s"});
+        assert_eq!(
+            json_of(&build(&wanted(), Some(&api("v1", true)))),
+            json!({
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "HTTPRoute",
+                "metadata": metadata("bay"),
+                "spec": {
+                    "parentRefs": [{"name": "gateway", "namespace": "infra", "sectionName": "https"}],
+                    "hostnames": ["mesh.example.org"],
+                    "rules": [live, to("PathPrefix", "/")],
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn an_older_gateway_api_gets_no_field_that_it_does_not_know() {
+        let route = json_of(&build(&wanted(), Some(&api("v1beta1", false))));
+        assert_eq!(route["apiVersion"], "gateway.networking.k8s.io/v1beta1");
+        assert_eq!(route["spec"]["rules"].as_array().unwrap().len(), 1);
+        assert!(!route.to_string().contains("timeouts"), "{route}");
+    }
+
+    #[test]
+    fn there_is_no_route_where_none_is_wanted_or_served() {
+        assert_eq!(build(&wanted(), None), None);
+        assert_eq!(build(&resource(json!({})), Some(&api("v1", true))), None);
+    }
+}

@@ -57,3 +57,57 @@ fn tls(wish: &Wish) -> Option<Vec<IngressTLS>> {
         secret_name: Some(secret_name),
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, metadata, resource};
+    use super::*;
+
+    fn backend(port: i32) -> Value {
+        json!({"paths": [{
+            "path": "/",
+            "pathType": "Prefix",
+            "backend": {"service": {"name": "bay", "port": {"number": port}}},
+        }]})
+    }
+
+    #[test]
+    fn an_ingress_leads_everything_of_its_host_to_the_service() {
+        let spec = json!({"ingress": {"host": "mesh.example.org"}});
+        assert_eq!(
+            json_of(&build(&resource(spec))),
+            json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": metadata("bay"),
+                "spec": {"rules": [{"host": "mesh.example.org", "http": backend(80)}]},
+            })
+        );
+        assert_eq!(build(&resource(json!({}))), None);
+    }
+
+    #[test]
+    fn class_certificate_and_annotations_are_those_of_the_resource() {
+        let spec = json!({
+            "service": {"port": 81},
+            "ingress": {
+                "className": "nginx",
+                "host": "mesh.example.org",
+                "tlsSecretName": "mesh-tls",
+                "annotations": {"a": "b"},
+            },
+        });
+        let ingress = json_of(&build(&resource(spec)));
+        assert_eq!(ingress["metadata"]["annotations"], json!({"a": "b"}));
+        assert_eq!(
+            ingress["spec"],
+            json!({
+                "ingressClassName": "nginx",
+                "tls": [{"hosts": ["mesh.example.org"], "secretName": "mesh-tls"}],
+                "rules": [{"host": "mesh.example.org", "http": backend(81)}],
+            })
+        );
+    }
+}

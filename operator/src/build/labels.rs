@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `app.kubernetes.io/managed-by` | the operator's watches, and the clean-up of what is no longer asked for |
 //! | `app.kubernetes.io/name`, `instance`, `component` | the selector of the StatefulSet, which can't change; of the Services, the `NetworkPolicy`, the `PodDisruptionBudget`; and people's monitors |
+//! | `app.kubernetes.io/component: server` on one of the two Services | monitors, which would else find the server's port in both |
 //! | `app.kubernetes.io/version` | people; on the StatefulSet itself only |
 
 use std::collections::BTreeMap;
@@ -64,4 +65,27 @@ pub(super) fn is_value(text: &str) -> bool {
         && text.chars().all(is_inner)
         && text.starts_with(is_end)
         && text.ends_with(is_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selector_is_written_as_list_requests_want_it() {
+        assert_eq!(
+            selector_text("bay"),
+            "app.kubernetes.io/component=analyzer,app.kubernetes.io/instance=bay,app.kubernetes.io/name=meshcore"
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_a_label_is_known() {
+        for good in ["1", "v1.2.3", "a_b-c.d", &"a".repeat(63)] {
+            assert!(is_value(good), "{good}");
+        }
+        for bad in ["", "-a", "a.", "a b", "a+b", "ä", &"a".repeat(64)] {
+            assert!(!is_value(bad), "{bad}");
+        }
+    }
 }

@@ -85,3 +85,69 @@ fn port(protocol: &str, number: i32) -> NetworkPolicyPort {
         end_port: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, metadata, resource, selector};
+    use super::*;
+
+    fn port(protocol: &str, port: i32) -> Value {
+        json!({"protocol": protocol, "port": port})
+    }
+
+    #[test]
+    fn everybody_may_see_the_page_and_the_pod_may_reach_names_and_brokers() {
+        assert_eq!(
+            json_of(&build(&resource(
+                json!({"networkPolicy": {"enabled": true}})
+            ))),
+            json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": metadata("bay"),
+                "spec": {
+                    "podSelector": {"matchLabels": selector()},
+                    "policyTypes": ["Ingress", "Egress"],
+                    "ingress": [
+                        {"ports": [port("TCP", 8080)]},
+                        {"ports": [port("TCP", 8081)], "from": [{"namespaceSelector": {}}]},
+                    ],
+                    "egress": [
+                        {"ports": [port("UDP", 53), port("TCP", 53)]},
+                        {"ports": [port("TCP", 1883)]},
+                    ],
+                },
+            })
+        );
+        assert_eq!(build(&resource(json!({}))), None);
+    }
+
+    #[test]
+    fn the_resource_says_who_comes_in_and_what_else_goes_out() {
+        let from = json!([{"podSelector": {"matchLabels": {"a": "b"}}}]);
+        let extra = json!({"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]});
+        let policy = json!({"enabled": true, "ingressFrom": from, "extraEgress": [extra]});
+        let policy = json_of(&build(&resource(json!({ "networkPolicy": policy }))));
+        assert_eq!(policy["spec"]["ingress"][0]["from"], from);
+        assert_eq!(policy["spec"]["egress"][2], extra);
+    }
+
+    #[test]
+    fn each_brokers_port_is_opened_once_in_whatever_order_they_stand() {
+        let brokers = [
+            "wss://a",
+            "mqtt://b:1884",
+            "mqtts://c",
+            "ws://d",
+            "mqtt://e:1884",
+        ];
+        let sources =
+            brokers.map(|broker| json!({"name": &broker[broker.len() - 1..], "broker": broker}));
+        let spec = json!({"mqttSources": sources, "networkPolicy": {"enabled": true}});
+        let policy = json_of(&build(&resource(spec)));
+        let ports = [80, 443, 1884, 8883].map(|number| port("TCP", number));
+        assert_eq!(policy["spec"]["egress"][1], json!({ "ports": ports }));
+    }
+}

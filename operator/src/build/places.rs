@@ -212,3 +212,112 @@ impl MountedSecret {
         format!("{SECRET_VOLUME}{}", hash::hex(&self.name, 32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, resource};
+    use super::*;
+
+    fn in_pod(spec: Value) -> (Value, Value, Value) {
+        let resource = resource(spec);
+        (
+            json_of(&volumes(&resource, "bay-config-1")),
+            json_of(&ingestor_mounts(&resource)),
+            json_of(&server_mounts(&resource)),
+        )
+    }
+
+    #[test]
+    fn both_containers_write_the_data_and_only_the_ingestor_sees_its_configuration() {
+        let data = json!({"name": "meshcore-data", "mountPath": "/data"});
+        let tmp = json!({"name": "meshcore-tmp", "mountPath": "/tmp"});
+        let config = json!({"name": "meshcore-config", "mountPath": "/etc/meshcore/config", "readOnly": true});
+        let (volumes, ingestor, server) = in_pod(json!({}));
+        assert_eq!(
+            volumes,
+            json!([
+                {"name": "meshcore-data", "persistentVolumeClaim": {"claimName": "bay-data"}},
+                {"name": "meshcore-config", "configMap": {"name": "bay-config-1"}},
+                {"name": "meshcore-tmp", "emptyDir": {"sizeLimit": "16Mi"}},
+            ])
+        );
+        assert_eq!(ingestor, json!([data, config, tmp]));
+        assert_eq!(server, json!([data, tmp]));
+    }
+
+    #[test]
+    fn a_claim_that_exists_is_mounted_instead() {
+        let (volumes, _, _) = in_pod(json!({"storage": {"existingClaim": "mine"}}));
+        assert_eq!(
+            volumes[0]["persistentVolumeClaim"],
+            json!({"claimName": "mine"})
+        );
+    }
+
+    /// One that is missing must not keep the pod from starting, and one that changes must not look like a change of all.
+    #[test]
+    fn each_secret_is_an_optional_volume_with_the_keys_that_are_used() {
+        let source = |name: &str, user: &str| {
+            json!({
+                "name": name,
+                "broker": "mqtts://b",
+                "credentialsSecretRef": {"name": "brokers", "usernameKey": user},
+                "tls": {"caSecretRef": {"name": "a.ca"}},
+            })
+        };
+        let spec = json!({"mqttSources": [source("x", "x-user"), source("y", "y-user")]});
+        let (volumes, ingestor, server) = in_pod(spec);
+        let item = |key: &str| json!({"key": key, "path": key});
+        let hashed = format!("meshcore-secret-{}", hash::hex("a.ca", 32));
+        assert_eq!(
+            volumes.as_array().unwrap()[3..],
+            [
+                json!({"name": hashed, "secret": {
+                    "secretName": "a.ca", "optional": true, "items": [item("ca.crt")],
+                }}),
+                json!({"name": "meshcore-secret-brokers", "secret": {
+                    "secretName": "brokers",
+                    "optional": true,
+                    "items": [item("password"), item("x-user"), item("y-user")],
+                }}),
+            ]
+        );
+        assert_eq!(
+            ingestor.as_array().unwrap()[3..],
+            [
+                json!({"name": hashed, "mountPath": "/etc/meshcore/secrets/a.ca", "readOnly": true}),
+                json!({"name": "meshcore-secret-brokers", "mountPath": "/etc/meshcore/secrets/brokers", "readOnly": true}),
+            ]
+        );
+        assert!(!server.to_string().contains("secret"), "{server}");
+    }
+
+    #[test]
+    fn the_resources_volumes_are_added_to_both_containers_but_not_in_place_of_ours() {
+        let names = ["authorities", "meshcore-data", "meshcore-other"];
+        let paths = [
+            "/authorities",
+            "/data",
+            "/data/",
+            "/etc/meshcore/config/x",
+            "/tmp/x",
+            "/database",
+        ];
+        let volumes = names.map(|name| json!({"name": name, "emptyDir": {}}));
+        let mounts = paths.map(|path| json!({"name": "authorities", "mountPath": path}));
+        let (volumes, ingestor, server) =
+            in_pod(json!({"pod": {"volumes": volumes, "volumeMounts": mounts}}));
+        let added = [
+            json!({"name": "authorities", "mountPath": "/authorities"}),
+            json!({"name": "authorities", "mountPath": "/database"}),
+        ];
+        assert_eq!(
+            volumes.as_array().unwrap()[3..],
+            [json!({"name": "authorities", "emptyDir": {}})]
+        );
+        assert_eq!(ingestor.as_array().unwrap()[3..], added);
+        assert_eq!(server.as_array().unwrap()[2..], added);
+    }
+}

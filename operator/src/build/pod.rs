@@ -67,3 +67,86 @@ fn pull_secrets(secrets: &[LocalRef]) -> Option<Vec<LocalObjectReference>> {
 fn non_empty<T>(value: T, is_empty: impl Fn(&T) -> bool) -> Option<T> {
     (!is_empty(&value)).then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, labels, resource, settings};
+    use super::*;
+
+    fn built(spec: Value) -> (MeshCoreDeployment, Value) {
+        let resource = resource(spec);
+        let template = json_of(&template(&resource, &settings(), "bay-config-1"));
+        (resource, template)
+    }
+
+    /// The labels are the StatefulSet's selector, and `managed-by` is what the operator's watch of the pods looks for.
+    #[test]
+    fn a_pod_is_both_programs_and_nothing_that_was_not_asked_for() {
+        let (resource, template) = built(json!({}));
+        assert_eq!(
+            template,
+            json!({
+                "metadata": {"labels": labels()},
+                "spec": {
+                    "initContainers": [json_of(&container::ingestor(&resource, &settings()))],
+                    "containers": [json_of(&container::server(&resource, &settings()))],
+                    "volumes": json_of(&places::volumes(&resource, "bay-config-1")),
+                    "securityContext": json_of(&security::of_pod(&resource.spec.pod)),
+                    "serviceAccountName": "bay",
+                    "automountServiceAccountToken": false,
+                    "enableServiceLinks": false,
+                    "terminationGracePeriodSeconds": 60,
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn the_grace_period_is_the_sum_of_the_budget() {
+        let shutdown = json!({
+            "preStopSeconds": 1, "serverDrainSeconds": 20, "ingestorDrainSeconds": 300, "checkpointSeconds": 2000, "marginSeconds": 7,
+        });
+        let (_, template) = built(json!({ "shutdown": shutdown }));
+        assert_eq!(template["spec"]["terminationGracePeriodSeconds"], 2328);
+    }
+
+    #[test]
+    fn labels_of_the_resource_are_added_and_replace_none_of_ours() {
+        let pod = json!({
+            "labels": {"team": "radio", "app.kubernetes.io/name": "other", "app.kubernetes.io/version": "9"},
+            "annotations": {"a": "b"},
+        });
+        let (_, template) = built(json!({ "pod": pod }));
+        let mut expected = labels();
+        expected["team"] = "radio".into();
+        expected["app.kubernetes.io/version"] = "9".into();
+        assert_eq!(
+            template["metadata"],
+            json!({"labels": expected, "annotations": {"a": "b"}})
+        );
+    }
+
+    #[test]
+    fn where_it_runs_is_the_resources_choice() {
+        let pod = json!({
+            "nodeSelector": {"a": "b"},
+            "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "t"}]}},
+            "tolerations": [{"operator": "Exists"}],
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "t", "whenUnsatisfiable": "DoNotSchedule"}],
+            "priorityClassName": "mesh",
+            "runtimeClassName": "gvisor",
+            "serviceAccountName": "mesh",
+        });
+        let spec = json!({"pod": pod, "image": {"pullSecrets": [{"name": "registry"}]}});
+        let (_, template) = built(spec);
+        for (key, value) in pod.as_object().unwrap() {
+            assert_eq!(template["spec"][key], *value, "{key}");
+        }
+        assert_eq!(
+            template["spec"]["imagePullSecrets"],
+            json!([{"name": "registry"}])
+        );
+    }
+}

@@ -21,3 +21,31 @@ pub(super) fn build(resource: &MeshCoreDeployment) -> Option<PodDisruptionBudget
         status: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixtures::{json_of, metadata, resource, selector};
+    use super::*;
+
+    #[test]
+    fn a_budget_is_made_where_it_is_wanted_and_never_blocks_a_drain() {
+        assert_eq!(
+            json_of(&build(&resource(
+                json!({"podDisruptionBudget": {"enabled": true}})
+            ))),
+            json!({
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": metadata("bay"),
+                "spec": {
+                    "selector": {"matchLabels": selector()},
+                    "maxUnavailable": 1,
+                    "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                },
+            })
+        );
+        assert_eq!(build(&resource(json!({}))), None);
+    }
+}

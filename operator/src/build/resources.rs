@@ -50,3 +50,54 @@ fn requirements(memory_mib: i64, memory_limit_mib: i64) -> ResourceRequirements 
         claims: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, resource};
+    use super::*;
+
+    fn both(spec: Value) -> (Value, Value) {
+        let spec = resource(spec).spec;
+        (
+            json_of(&of_ingestor(&spec.ingestor)),
+            json_of(&of_server(&spec.server)),
+        )
+    }
+
+    #[test]
+    fn the_defaults_have_room_above_what_was_measured() {
+        let (ingestor, server) = both(json!({}));
+        assert_eq!(
+            ingestor,
+            json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}})
+        );
+        assert_eq!(
+            server,
+            json!({"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}})
+        );
+    }
+
+    #[test]
+    fn the_servers_limit_follows_the_connections_that_it_takes() {
+        for (connections, limit) in [
+            (1, "89Mi"),
+            (100, "90Mi"),
+            (10_000, "284Mi"),
+            (100_000, "2042Mi"),
+        ] {
+            let (_, server) = both(json!({"server": {"maxConnections": connections}}));
+            assert_eq!(server["limits"]["memory"], limit, "{connections}");
+        }
+    }
+
+    #[test]
+    fn what_the_resource_says_replaces_the_whole_default_of_that_container() {
+        let wanted = json!({"limits": {"cpu": "2"}});
+        let (ingestor, server) =
+            both(json!({"ingestor": {"resources": wanted}, "server": {"resources": {}}}));
+        assert_eq!(ingestor, wanted);
+        assert_eq!(server, json!({}));
+    }
+}

@@ -53,3 +53,75 @@ pub(super) fn of_container() -> SecurityContext {
         ..SecurityContext::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::fixtures::{json_of, resource};
+    use super::*;
+
+    fn context(wish: &Value) -> Value {
+        json_of(&of_pod(
+            &resource(json!({"pod": {"securityContext": wish}})).spec.pod,
+        ))
+    }
+
+    #[test]
+    fn without_a_word_the_pod_has_our_user_and_group() {
+        let context = json_of(&of_pod(&resource(json!({})).spec.pod));
+        assert_eq!(
+            context,
+            json!({
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "runAsGroup": 65532,
+                "fsGroup": 65532,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            })
+        );
+    }
+
+    #[test]
+    fn wishes_go_over_ours_field_by_field() {
+        let wish =
+            json!({"fsGroup": 2000, "fsGroupChangePolicy": "Always", "supplementalGroups": [3000]});
+        assert_eq!(
+            context(&wish),
+            json!({
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "runAsGroup": 65532,
+                "fsGroup": 2000,
+                "fsGroupChangePolicy": "Always",
+                "supplementalGroups": [3000],
+                "seccompProfile": {"type": "RuntimeDefault"},
+            })
+        );
+    }
+
+    /// On `OpenShift` a number that is not the namespace's own is refused.
+    #[test]
+    fn a_context_without_numbers_leaves_them_to_the_cluster() {
+        for wish in [json!({}), json!({"seLinuxOptions": {"level": "s0:c1,c2"}})] {
+            let context = context(&wish);
+            for id in ["runAsUser", "runAsGroup", "fsGroup"] {
+                assert!(context.get(id).is_none(), "{context}");
+            }
+            assert_eq!(context["runAsNonRoot"], true);
+        }
+    }
+
+    #[test]
+    fn a_container_may_do_nothing_special() {
+        assert_eq!(
+            json_of(&of_container()),
+            json!({
+                "allowPrivilegeEscalation": false,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": true,
+            })
+        );
+    }
+}

@@ -25,3 +25,33 @@ pub(super) fn name(resource: &MeshCoreDeployment) -> String {
     }
     .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixtures::{json_of, metadata, resource};
+    use super::*;
+
+    #[test]
+    fn the_account_has_no_token() {
+        let resource = resource(json!({}));
+        assert_eq!(
+            json_of(&build(&resource)),
+            json!({
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": metadata("bay"),
+                "automountServiceAccountToken": false,
+            })
+        );
+        assert_eq!(super::name(&resource), "bay");
+    }
+
+    #[test]
+    fn an_account_that_is_named_is_somebody_elses() {
+        let resource = resource(json!({"pod": {"serviceAccountName": "mesh"}}));
+        assert_eq!(build(&resource), None);
+        assert_eq!(super::name(&resource), "mesh");
+    }
+}

@@ -44,3 +44,47 @@ pub(super) fn build(
         status: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixtures::{json_of, metadata, resource, selector, settings};
+    use super::*;
+
+    /// The version is a label of the StatefulSet alone: in the template it would restart the pod, and a selector can't
+    /// change.
+    #[test]
+    fn a_stateful_set_has_one_pod_and_says_its_version() {
+        let resource = resource(json!({}));
+        let mut metadata = metadata("bay");
+        metadata["labels"]["app.kubernetes.io/version"] = "0.1.0".into();
+        assert_eq!(
+            json_of(&build(&resource, &settings(), "bay-config-1")),
+            json!({
+                "apiVersion": "apps/v1",
+                "kind": "StatefulSet",
+                "metadata": metadata,
+                "spec": {
+                    "replicas": 1,
+                    "selector": {"matchLabels": selector()},
+                    "serviceName": "bay-pods",
+                    "template": json_of(&pod::template(&resource, &settings(), "bay-config-1")),
+                    "podManagementPolicy": "Parallel",
+                    "updateStrategy": {"type": "RollingUpdate"},
+                    "revisionHistoryLimit": 2,
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_stopped_one_has_no_pod_and_is_the_same_otherwise() {
+        let built = |spec| build(&resource(spec), &settings(), "bay-config-1");
+        let mut stopped = built(json!({"stopped": true}));
+        let spec = stopped.spec.as_mut().unwrap();
+        assert_eq!(spec.replicas, Some(0));
+        spec.replicas = Some(1);
+        assert_eq!(stopped, built(json!({})));
+    }
+}
