@@ -8,9 +8,12 @@
     reason = "the helpers below are part of the tests"
 )]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::objects;
 use meshcore_operator::build::{Facts, HttpRouteApi, build};
 use meshcore_operator::{Bundle, Settings};
 use meshcore_resource::{MeshCoreDeployment, parse};
@@ -26,7 +29,7 @@ const HEADER: &str = "\
 
 fn settings() -> Settings {
     Settings {
-        image_registry: "ghcr.io/meshcore".to_owned(),
+        image_registry: "registry.example.org/meshcore".to_owned(),
         image_tag: "0.1.0".to_owned(),
     }
 }
@@ -65,36 +68,6 @@ fn resource(file: &Path) -> MeshCoreDeployment {
     let violations = resource.validate();
     assert!(violations.is_empty(), "{}: {violations:?}", file.display());
     resource
-}
-
-/// All objects, in the order in which they are declared.
-fn objects(bundle: &Bundle) -> Vec<Value> {
-    let Bundle {
-        config_map,
-        service_account,
-        claim,
-        service,
-        headless_service,
-        stateful_set,
-        ingress,
-        http_route,
-        network_policy,
-        pod_disruption_budget,
-    } = bundle;
-    let objects = [
-        serde_json::to_value(config_map),
-        serde_json::to_value(service_account),
-        serde_json::to_value(claim),
-        serde_json::to_value(service),
-        serde_json::to_value(headless_service),
-        serde_json::to_value(stateful_set),
-        serde_json::to_value(ingress),
-        serde_json::to_value(http_route),
-        serde_json::to_value(network_policy),
-        serde_json::to_value(pod_disruption_budget),
-    ];
-    let objects = objects.into_iter().map(Result::unwrap);
-    objects.filter(|object| !object.is_null()).collect()
 }
 
 fn yaml(bundle: &Bundle) -> String {
