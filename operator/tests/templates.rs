@@ -18,7 +18,6 @@ use meshcore_operator::build::{Facts, HttpRouteApi, build};
 use meshcore_operator::{Bundle, Settings};
 use meshcore_resource::{MeshCoreDeployment, parse};
 use meshcore_testkit::generated_file;
-use serde_json::Value;
 
 const FOLDER: &str = "operator/tests/templates";
 const HEADER: &str = "\
