@@ -6,6 +6,8 @@
 #   node         kube-scheduler, kubelet and kube-proxy of 1.34
 #   helm-3, helm-4
 #   gateway-api  the CRDs of the Gateway API
+#   gitops       the CRDs of Argo CD and Flux
+#   lua          glua, the Lua interpreter that is in Argo CD
 # Results are in ${XDG_CACHE_HOME:-~/.cache}/meshcore/kubernetes, in a folder for each content of go.mod and go.sum.
 # Where KUBEBUILDER_ASSETS is set, the programs of 1.34 that it holds are taken from there.
 # The exit code is 3 when Go is missing or too old.
@@ -25,14 +27,14 @@ module_of() {
   case $1 in
     1.34 | node) echo kubernetes-1.34 ;;
     newest) echo kubernetes-newest ;;
-    helm-3 | helm-4 | gateway-api) echo "$1" ;;
-    *) say "there is no set $1; there are 1.34, newest, node, helm-3, helm-4 and gateway-api"; exit 2 ;;
+    helm-3 | helm-4 | gateway-api | gitops | lua) echo "$1" ;;
+    *) say "there is no set $1; there are 1.34, newest, node, helm-3, helm-4, gateway-api, gitops and lua"; exit 2 ;;
   esac
 }
 
 # The version of what a module is about: that of its first requirement with this prefix.
 version_of() {
-  sed -nE 's/^(require)?[[:space:]]*(k8s\.io\/kubernetes|helm\.sh\/helm\/v[34]|sigs\.k8s\.io\/gateway-api) v(.*)$/\3/p' "$1/go.mod" | head -1
+  sed -nE 's/^(require)?[[:space:]]*(k8s\.io\/kubernetes|helm\.sh\/helm\/v[34]|sigs\.k8s\.io\/gateway-api|github\.com\/[^ ]*) v(.*)$/\3/p' "$1/go.mod" | head -1
 }
 
 folder_of() {
@@ -82,6 +84,11 @@ build() {
   nice go build -o "$out/" -ldflags "$flags" "$@"
 }
 
+# Where a module's files are, after its sum was checked.
+module_folder() {
+  go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'
+}
+
 fill() {
   local name=$1 out=$2 version=$3 commands=k8s.io/kubernetes/cmd
   case $name in
@@ -104,8 +111,16 @@ fill() {
     helm-4) build "$out" "" helm.sh/helm/v4/cmd/helm ;;
     gateway-api)
       require_go
-      cp "$(go mod download -json sigs.k8s.io/gateway-api | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"/config/crd/standard/*.yaml "$out/"
+      cp "$(module_folder sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml "$out/"
       ;;
+    gitops)
+      require_go
+      cp "$(module_folder github.com/argoproj/argo-cd/v3)"/manifests/crds/application-crd.yaml "$out/"
+      for controller in source helm kustomize; do
+        cp "$(module_folder github.com/fluxcd/$controller-controller)"/config/crd/bases/*.yaml "$out/"
+      done
+      ;;
+    lua) build "$out" "" github.com/yuin/gopher-lua/cmd/glua ;;
   esac
 }
 
@@ -129,7 +144,7 @@ make_set() {
   say "built $name in $((SECONDS - started)) s: $folder"
 }
 
-[ $# -gt 0 ] || set -- 1.34 newest helm-3 helm-4 gateway-api
+[ $# -gt 0 ] || set -- 1.34 newest helm-3 helm-4 gateway-api gitops lua
 for name in "$@"; do
   folder=$(folder_of "$name")
   [ -e "$folder" ] || make_set "$name" "$folder"

@@ -25,6 +25,7 @@ mod component;
 mod control_plane;
 mod janitor;
 mod namespace;
+mod pods;
 mod programs;
 
 pub use access::Access;
@@ -32,7 +33,8 @@ pub use audit::{AuditEntry, AuditLog, AuditMark, Requests};
 pub use component::Component;
 pub use control_plane::ControlPlane;
 pub use namespace::Namespace;
-pub use programs::{Version, gateway_api_crds, helm};
+pub use pods::{ReadyPods, ready_status, set_pod_status};
+pub use programs::{Version, gateway_api_crds, gitops_crds, helm, lua};
 
 /// A number that is another one each time, for names.
 fn random() -> u64 {

@@ -89,7 +89,28 @@ pub fn helm(major: u8) -> Result<Option<PathBuf>> {
 /// # Errors
 /// When the module can't be had.
 pub fn gateway_api_crds() -> Result<Option<Vec<PathBuf>>> {
-    let Some(folder) = set("gateway-api")? else {
+    files("gateway-api")
+}
+
+/// The files with the CRDs of Argo CD's Application and of Flux; `None` where there is no Go.
+///
+/// # Errors
+/// When a module can't be had.
+pub fn gitops_crds() -> Result<Option<Vec<PathBuf>>> {
+    files("gitops")
+}
+
+/// The Lua interpreter that Argo CD runs health checks with; `None` where there is no Go.
+///
+/// # Errors
+/// When it can't be built.
+pub fn lua() -> Result<Option<PathBuf>> {
+    Ok(set("lua")?.map(|folder| folder.join("glua")))
+}
+
+/// The files of a set, sorted.
+fn files(name: &str) -> Result<Option<Vec<PathBuf>>> {
+    let Some(folder) = set(name)? else {
         return Ok(None);
     };
     let mut files = Vec::new();
