@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::io::AsyncWriteExt;
@@ -45,6 +45,25 @@ impl Access {
         };
         std::fs::write(&access.kubeconfig, access.kubeconfig_text())?;
         Ok(access)
+    }
+
+    /// The same somebody at another address.
+    pub(super) fn through(&self, server: &str) -> Result<Self> {
+        let Credential::Token(_) = self.credential else {
+            bail!(
+                "{} proves itself by a certificate, which no proxy can pass on; take a ServiceAccount",
+                self.user
+            );
+        };
+        let kubectl = self.kubectl.clone();
+        let credential = self.credential.clone();
+        Self::new(
+            &self.folder,
+            kubectl,
+            server.to_owned(),
+            &self.user,
+            credential,
+        )
     }
 
     /// The name that the audit log and RBAC know.

@@ -1,18 +1,16 @@
-//! The control plane that the operator's tests stand on is a real one.
-
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+//! Each part works, and nothing is left behind.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use meshcore_testkit::kubernetes::{Component, ControlPlane, Version, gateway_api_crds, helm};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_mins(1);
+use crate::common::{allow, create, map, refusal, wait_for};
 
 #[tokio::test]
 async fn audit_log_counts_the_requests_of_one_user() {
@@ -227,7 +225,10 @@ async fn killed_tests_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("folder");
     let mut tests = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed_tests_leave_nothing_behind"])
+        .args([
+            "--exact",
+            "control_plane::killed_tests_leave_nothing_behind",
+        ])
         .env("MESHCORE_TESTKIT_DIE_IN", &note)
         .spawn()
         .unwrap();
@@ -324,62 +325,6 @@ fn gateway_api() -> String {
         .iter()
         .map(|file| std::fs::read_to_string(file).unwrap());
     texts.collect::<Vec<_>>().join("\n---\n")
-}
-
-fn map(name: &str) -> serde_json::Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
-}
-
-async fn create(maps: &Api<ConfigMap>, map: &serde_json::Value) -> ConfigMap {
-    let map = serde_json::from_value(map.clone()).unwrap();
-    maps.create(&PostParams::default(), &map).await.unwrap()
-}
-
-async fn allow(plane: &ControlPlane, namespace: &str, user: &str, resource: &str) {
-    let yaml = format!(
-        r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: {resource}, namespace: {namespace}}}
-rules: [{{apiGroups: [""], resources: [{resource}], verbs: ["*"]}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: {resource}, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {resource}}}
-subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: "{user}"}}]
-"#
-    );
-    plane.admin().apply_yaml(&yaml).await.unwrap();
-    // The authorizer learns of it by a watch.
-    let question = [
-        "auth", "can-i", "list", resource, "-n", namespace, "--as", user,
-    ];
-    wait_for("the right is known", async || {
-        plane.admin().kubectl(&question).await.ok()
-    })
-    .await;
-}
-
-fn refusal<T: std::fmt::Debug>(answer: kube::Result<T>) -> u16 {
-    match answer.unwrap_err() {
-        kube::Error::Api(status) => status.code,
-        error => panic!("{error}"),
-    }
-}
-
-async fn wait_for<T>(what: &str, mut question: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(answer) = question().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, wait)
-        .await
-        .unwrap_or_else(|_| panic!("not after {LIMIT:?}: {what}"))
 }
 
 /// The command lines that name a folder.
