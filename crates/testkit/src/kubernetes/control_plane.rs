@@ -12,8 +12,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition as _;
 use rustix::process::Signal;
 
 use super::access::{Access, Credential};
@@ -185,18 +188,31 @@ impl ControlPlane {
         ];
         let before = self.admin.kubectl(&versions).await?;
         self.admin.apply_yaml(yaml).await?;
-        let wait = [
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "--all",
-            "--timeout=60s",
-        ];
-        self.admin.kubectl(&wait).await?;
+        self.wait_for_crds().await?;
         if self.admin.kubectl(&versions).await? != before {
             self.restart(Component::ControllerManager).await?;
         }
         Ok(())
+    }
+
+    /// Waits until all CRDs are served. `kubectl wait` gives up on one that has no conditions yet.
+    async fn wait_for_crds(&self) -> Result<()> {
+        let crds: Api<CustomResourceDefinition> = Api::all(self.client().await?);
+        let served = async {
+            loop {
+                let all = crds.list(&ListParams::default()).await?;
+                if all
+                    .iter()
+                    .all(|crd| is_crd_established().matches_object(Some(crd)))
+                {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(START_LIMIT, served)
+            .await
+            .with_context(|| format!("the CRDs are not served after {START_LIMIT:?}"))?
     }
 
     /// The process id of a component.
