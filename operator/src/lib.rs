@@ -9,6 +9,7 @@
 pub mod args;
 pub mod build;
 pub mod bundle;
+pub mod discovery;
 pub mod health;
 pub mod last_shutdown;
 pub mod lease;
