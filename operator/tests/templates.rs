@@ -11,12 +11,11 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::objects;
-use meshcore_operator::build::{Facts, HttpRouteApi, build};
-use meshcore_operator::{Bundle, Settings};
-use meshcore_resource::{MeshCoreDeployment, parse};
+use common::{cases, facts, name, objects, resource, settings};
+use meshcore_operator::Bundle;
+use meshcore_operator::build::build;
 use meshcore_testkit::generated_file;
 
 const FOLDER: &str = "operator/tests/templates";
@@ -25,49 +24,6 @@ const HEADER: &str = "\
 # A change below `template` restarts every such analyzer when the operator is upgraded: if it must be, say so in
 # CHANGELOG.md.
 ";
-
-fn settings() -> Settings {
-    Settings {
-        image_registry: "registry.example.org/meshcore".to_owned(),
-        image_tag: "0.1.0".to_owned(),
-    }
-}
-
-fn facts() -> Facts {
-    Facts {
-        claim: None,
-        http_route: Some(HttpRouteApi {
-            version: "v1".to_owned(),
-            has_timeouts: true,
-        }),
-    }
-}
-
-/// The files with the resources, by name.
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/templates");
-    let entries = fs::read_dir(folder).unwrap();
-    let files = entries.map(|entry| entry.unwrap().path());
-    let mut cases: Vec<_> = files
-        .filter(|file| !name(file).ends_with(".bundle"))
-        .collect();
-    cases.sort();
-    cases
-}
-
-fn name(file: &Path) -> &str {
-    file.file_stem().unwrap().to_str().unwrap()
-}
-
-fn resource(file: &Path) -> MeshCoreDeployment {
-    let parsed = parse(&fs::read_to_string(file).unwrap());
-    let resource = parsed
-        .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-        .resource;
-    let violations = resource.validate();
-    assert!(violations.is_empty(), "{}: {violations:?}", file.display());
-    resource
-}
 
 fn yaml(bundle: &Bundle) -> String {
     let mut text = HEADER.to_owned();

@@ -1,6 +1,6 @@
 //! The environment of the containers: what `meshcore_resource::programs` says, and what only a cluster can look up.
 
-use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource};
 use meshcore_resource::programs::Env;
 use meshcore_resource::{EnvVar as Wish, MeshCoreDeployment};
 
@@ -20,19 +20,20 @@ pub(super) fn of_server(resource: &MeshCoreDeployment) -> Vec<EnvVar> {
 fn merged(wishes: &[Wish], programs: Env) -> Vec<EnvVar> {
     let is_made = |name: &str| wishes.iter().all(|wish| wish.name != name);
     let made = programs.into_iter().filter(|(name, _)| is_made(name));
-    let made = made.map(|(name, value)| EnvVar {
-        name,
-        value: Some(value),
-        value_from: None,
-    });
-    wishes.iter().map(variable).chain(made).collect()
+    let made = made.map(|(name, value)| variable(name, Some(value), None));
+    let theirs = wishes.iter().cloned();
+    theirs
+        .map(|wish| variable(wish.name, wish.value, wish.value_from))
+        .chain(made)
+        .collect()
 }
 
-fn variable(wish: &Wish) -> EnvVar {
+/// An API server keeps no empty value, and would be asked to again and again.
+fn variable(name: String, value: Option<String>, value_from: Option<EnvVarSource>) -> EnvVar {
     EnvVar {
-        name: wish.name.clone(),
-        value: wish.value.clone(),
-        value_from: wish.value_from.clone(),
+        name,
+        value: value.filter(|value| !value.is_empty()),
+        value_from,
     }
 }
 
@@ -55,7 +56,7 @@ mod tests {
         let expected = [
             json!({"name": "MACHINE", "valueFrom": machine}),
             made("LABEL", "on $(MACHINE)"),
-            made("A", ""),
+            json!({"name": "A"}),
             made("SHUTDOWN_PRE_STOP_SECONDS", "5"),
             made("SHUTDOWN_SERVER_DRAIN_SECONDS", "20"),
             made("SHUTDOWN_INGESTOR_DRAIN_SECONDS", "10"),
