@@ -18,6 +18,10 @@
 //! # }
 //! ```
 
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
 mod access;
 mod audit;
 mod authority;
@@ -37,6 +41,24 @@ pub use faults::{Fate, FaultProxy, Moment, Plan, RequestInfo, SeededFaults, Seen
 pub use namespace::Namespace;
 pub use pods::{ReadyPods, ready_status, set_pod_status};
 pub use programs::{Version, gateway_api_crds, gitops_crds, helm, lua};
+
+/// Asks `question` again and again until it has an answer, and lets others work in the meantime.
+///
+/// # Errors
+/// When it has none after a minute; `what` says what was waited for.
+pub async fn wait_for<T>(what: &str, mut question: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+    const LIMIT: Duration = Duration::from_mins(1);
+    let wait = async {
+        loop {
+            if let Some(answer) = question().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answer = tokio::time::timeout(LIMIT, wait).await;
+    answer.with_context(|| format!("not after {LIMIT:?}: {what}"))
+}
 
 /// A number that is another one each time, for names.
 fn random() -> u64 {

@@ -39,6 +39,8 @@ pub struct ControlPlane {
     authority: Authority,
     admin: Access,
     audit: AuditLog,
+    /// What was installed. Held while the controller manager is started again, so that two tests don't both do it.
+    crds: tokio::sync::Mutex<Vec<String>>,
     janitor: Janitor,
 }
 
@@ -90,6 +92,7 @@ impl ControlPlane {
         )?;
         Ok(Self {
             running: Mutex::default(),
+            crds: tokio::sync::Mutex::default(),
             audit: AuditLog::new(folder.join("audit.log"), admin.clone()),
             layout,
             authority,
@@ -179,19 +182,20 @@ impl ControlPlane {
     }
 
     /// Applies CRDs and waits until they are served. Where that changed something, the controller manager is started
-    /// again: the garbage collector would look for new kinds only after half a minute.
+    /// again: the garbage collector would look for new kinds only after half a minute. Tests that share a control
+    /// plane may all ask for the same ones.
     pub async fn install_crds(&self, yaml: &str) -> Result<()> {
-        let versions = [
-            "get",
-            "crds",
-            "-o=jsonpath={.items[*].metadata.generation}{.items[*].metadata.uid}",
-        ];
-        let before = self.admin.kubectl(&versions).await?;
+        let mut installed = self.crds.lock().await;
+        if installed.iter().any(|before| before == yaml) {
+            return Ok(());
+        }
+        let before = self.crd_generations().await?;
         self.admin.apply_yaml(yaml).await?;
         self.wait_for_crds().await?;
-        if self.admin.kubectl(&versions).await? != before {
+        if self.crd_generations().await? != before {
             self.restart(Component::ControllerManager).await?;
         }
+        installed.push(yaml.to_owned());
         Ok(())
     }
 
@@ -213,6 +217,12 @@ impl ControlPlane {
         tokio::time::timeout(START_LIMIT, served)
             .await
             .with_context(|| format!("the CRDs are not served after {START_LIMIT:?}"))?
+    }
+
+    async fn crd_generations(&self) -> Result<String> {
+        let fields = "{range .items[*]}{.metadata.uid} {.metadata.generation},{end}";
+        let path = format!("-o=jsonpath={fields}");
+        self.admin.kubectl(&["get", "crds", &path]).await
     }
 
     /// The process id of a component.

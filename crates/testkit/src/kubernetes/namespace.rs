@@ -1,13 +1,15 @@
 //! A place of its own for each test.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use anyhow::Result;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
+use kube::api::PostParams;
 
 use super::access::Access;
+use super::wait_for;
 
 /// A namespace that is deleted with this value. When the test fails, what is in it is printed first.
 #[derive(Debug)]
@@ -19,14 +21,20 @@ pub struct Namespace {
 impl Namespace {
     pub(super) async fn create(access: Access, labels: &[(&str, &str)]) -> Result<Self> {
         let name = format!("test-{:08x}", super::random() >> 32);
-        let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n");
-        if !labels.is_empty() {
-            yaml.push_str("  labels:\n");
-        }
-        for (key, value) in labels {
-            writeln!(yaml, "    {key}: \"{value}\"")?;
-        }
-        access.apply_yaml(&yaml).await?;
+        let labels: BTreeMap<_, _> = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let object = core::Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            ..core::Namespace::default()
+        };
+        let namespaces: Api<core::Namespace> = Api::all(access.client().await?);
+        namespaces.create(&PostParams::default(), &object).await?;
         let namespace = Self { name, access };
         namespace.wait_for_service_account().await?;
         Ok(namespace)
@@ -39,16 +47,13 @@ impl Namespace {
 
     /// Pods are refused before their ServiceAccount exists.
     async fn wait_for_service_account(&self) -> Result<()> {
-        let accounts: Api<ServiceAccount> =
+        let accounts: Api<core::ServiceAccount> =
             Api::namespaced(self.access.client().await?, &self.name);
-        tokio::time::timeout(Duration::from_mins(1), async {
-            while accounts.get_opt("default").await?.is_none() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            anyhow::Ok(())
+        wait_for("the default ServiceAccount exists", async || {
+            accounts.get_opt("default").await.ok().flatten()
         })
-        .await
-        .with_context(|| format!("{} has no default ServiceAccount", self.name))?
+        .await?;
+        Ok(())
     }
 
     /// What is in it, in the words of kubectl.

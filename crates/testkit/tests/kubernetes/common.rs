@@ -1,13 +1,9 @@
 //! What these tests share.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
-use meshcore_testkit::kubernetes::ControlPlane;
+use meshcore_testkit::kubernetes::{ControlPlane, wait_for};
 use serde_json::json;
-
-const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) fn map(name: &str) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
@@ -41,7 +37,8 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: "{user}"}}]
     wait_for("the right is known", async || {
         plane.admin().kubectl(&question).await.ok()
     })
-    .await;
+    .await
+    .unwrap();
 }
 
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: kube::Result<T>) -> u16 {
@@ -49,18 +46,4 @@ pub(crate) fn refusal<T: std::fmt::Debug>(answer: kube::Result<T>) -> u16 {
         kube::Error::Api(status) => status.code,
         error => panic!("{error}"),
     }
-}
-
-pub(crate) async fn wait_for<T>(what: &str, mut question: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(answer) = question().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, wait)
-        .await
-        .unwrap_or_else(|_| panic!("not after {LIMIT:?}: {what}"))
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use meshcore_testkit::kubernetes::{Component, ControlPlane, Version, gateway_api_crds, helm};
+use meshcore_testkit::kubernetes::{
+    Component, ControlPlane, Version, gateway_api_crds, helm, wait_for,
+};
 use serde_json::json;
 
-use crate::common::{allow, create, map, refusal, wait_for};
+use crate::common::{allow, create, map, refusal};
 
 #[tokio::test]
 async fn audit_log_counts_the_requests_of_one_user() {
@@ -100,7 +102,8 @@ async fn child_disappears_with_its_owner() {
     wait_for("the child is gone", async || {
         maps.get_opt("child").await.unwrap().is_none().then_some(())
     })
-    .await;
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -131,7 +134,8 @@ spec:
     let pod = wait_for("the pod exists", async || {
         pods.get_opt("one-0").await.unwrap()
     })
-    .await;
+    .await
+    .unwrap();
     assert_eq!(pod.status.unwrap().phase.as_deref(), Some("Pending"));
     let claims = plane
         .admin()
@@ -172,7 +176,8 @@ async fn new_kinds_are_collected_with_their_owners_at_once() {
     wait_for("the child is gone", async || {
         maps.get_opt("child").await.unwrap().is_none().then_some(())
     })
-    .await;
+    .await
+    .unwrap();
 
     plane.install_crds(WIDGETS).await.unwrap();
     assert_eq!(plane.id(Component::ControllerManager).unwrap(), manager);
@@ -200,7 +205,9 @@ async fn parts_can_be_stopped_and_frozen_and_nothing_is_left_behind() {
     plane.run(Component::ApiServer).await.unwrap();
     maps.get("one").await.unwrap();
     plane.restart(Component::Etcd).await.unwrap();
-    wait_for("etcd's data is back", async || maps.get("one").await.ok()).await;
+    wait_for("etcd's data is back", async || maps.get("one").await.ok())
+        .await
+        .unwrap();
 
     drop(namespace);
     let folder = plane.folder().to_owned();
@@ -237,7 +244,8 @@ async fn killed_tests_leave_nothing_behind() {
             .ok()
             .filter(|text| !text.is_empty())
     })
-    .await;
+    .await
+    .unwrap();
     let plane = PathBuf::from(plane);
     // Three programs and the janitor.
     assert_eq!(processes_of(&plane).len(), 4);
@@ -246,7 +254,8 @@ async fn killed_tests_leave_nothing_behind() {
     wait_for("all is gone", async || {
         (processes_of(&plane).is_empty() && !plane.exists()).then_some(())
     })
-    .await;
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

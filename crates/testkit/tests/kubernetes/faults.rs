@@ -12,9 +12,10 @@ use kube::client::Body;
 use kube::{Client, ResourceExt};
 use meshcore_testkit::kubernetes::{
     Access, ControlPlane, Fate, FaultProxy, Moment, Namespace, Plan, RequestInfo, SeededFaults,
+    wait_for,
 };
 
-use crate::common::{allow, create, map, refusal, wait_for};
+use crate::common::{allow, create, map, refusal};
 
 /// Somebody with a right to ConfigMaps, straight and through a proxy.
 struct Scene {
@@ -244,7 +245,8 @@ async fn who_tries_again_gets_through_seeded_faults() {
             let patch = Patch::Apply(map(&name));
             scene.spoiled.patch(&name, &apply, &patch).await.ok()
         })
-        .await;
+        .await
+        .unwrap();
         assert!(scene.exists(&name).await);
     }
     assert!(scene.proxy.faults() > 10, "{}", scene.proxy.faults());

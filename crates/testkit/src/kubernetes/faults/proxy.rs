@@ -180,7 +180,9 @@ async fn serve(stream: TcpStream, client: Client, shared: Arc<Shared>) {
 fn acceptor(folder: &Path) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(folder.join("server.crt"))?;
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key"))?;
-    let config = ServerConfig::builder()
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain.collect::<Result<_, _>>()?, key)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
