@@ -64,6 +64,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", env = "MESHCORE_OPERATOR_RESYNC_SECONDS")]
     pub resync_seconds: Option<String>,
 
+    /// Seconds after which a watch that hears nothing counts as dead [default: 330]
+    ///
+    /// A quiet watch hears something each minute, and one whose connection is dead begins again after 295 seconds by
+    /// itself. A dead watch makes the operator not ready, and fails liveness if the API server answers otherwise.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MESHCORE_OPERATOR_WATCH_SILENCE_SECONDS"
+    )]
+    pub watch_silence_seconds: Option<String>,
+
     /// Whether to work only while holding a Lease, so that of several operators one works [default: true]
     ///
     /// With false, nothing keeps two operators from working on the same resources.
@@ -118,6 +129,8 @@ pub struct Config {
     pub concurrency: NonZeroU16,
     /// After how long a resource is looked at without a reason.
     pub resync: Duration,
+    /// After how long without a word a watch is dead.
+    pub watch_silence: Duration,
     /// The election; `None` works without one.
     pub lease: Option<LeaseConfig>,
     /// Where health and metrics are served.
@@ -156,6 +169,7 @@ impl Config {
             namespace,
             concurrency,
             resync_seconds,
+            watch_silence_seconds,
             leader_election,
             lease_name,
             lease_namespace,
@@ -181,6 +195,10 @@ impl Config {
                 text.parse().ok().filter(|n| (10..=86_400).contains(n))
             })?
             .map_or(DEFAULT_RESYNC, Duration::from_secs),
+            watch_silence: parse(watch_silence_seconds, &WATCH_SILENCE, |text| {
+                text.parse().ok().filter(|n| (5..=3600).contains(n))
+            })?
+            .map_or(DEFAULT_WATCH_SILENCE, Duration::from_secs),
             lease: elects.unwrap_or(true).then_some(lease),
             address: parse(address, &ADDRESS, |text| text.parse().ok())?.unwrap_or(DEFAULT_ADDRESS),
             settings: Settings {
@@ -196,6 +214,7 @@ impl Config {
 
 const DEFAULT_CONCURRENCY: NonZeroU16 = NonZeroU16::new(16).unwrap();
 const DEFAULT_RESYNC: Duration = Duration::from_mins(5);
+const DEFAULT_WATCH_SILENCE: Duration = Duration::from_secs(330);
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
 
 const NAMESPACES: Setting = Setting {
@@ -215,6 +234,12 @@ const RESYNC: Setting = Setting {
     variable: "MESHCORE_OPERATOR_RESYNC_SECONDS",
     wanted: "a whole number of seconds from 10 to 86400",
     example: "300",
+};
+const WATCH_SILENCE: Setting = Setting {
+    flag: "--watch-silence-seconds",
+    variable: "MESHCORE_OPERATOR_WATCH_SILENCE_SECONDS",
+    wanted: "a whole number of seconds from 5 to 3600",
+    example: "330",
 };
 const LEADER_ELECTION: Setting = Setting {
     flag: "--leader-election",

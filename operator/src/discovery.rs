@@ -23,15 +23,6 @@ const OUR_GROUP: &str = "apis/meshcore.dev/v1alpha1";
 /// Where `HTTPRoute` is served, the best version first.
 const ROUTE_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
-/// What the cluster serves, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Discovered {
-    /// The Gateway API's `HTTPRoute`, if the cluster serves it.
-    pub http_route: Option<HttpRouteApi>,
-    /// The definition of our own resource.
-    pub definition: Definition,
-}
-
 /// The API server's definition of the resource beside that of this operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Definition {
@@ -50,7 +41,8 @@ pub struct Discovery {
     api: OpenApi,
     /// What each document was called when it was fetched.
     seen: Documents,
-    found: watch::Sender<Discovered>,
+    http_route: watch::Sender<Option<HttpRouteApi>>,
+    definition: watch::Sender<Definition>,
 }
 
 impl Discovery {
@@ -59,13 +51,19 @@ impl Discovery {
         Self {
             api: OpenApi::new(client),
             seen: Documents::new(),
-            found: watch::Sender::default(),
+            http_route: watch::Sender::default(),
+            definition: watch::Sender::default(),
         }
     }
 
-    /// What is known, and becomes known.
-    pub fn found(&self) -> watch::Receiver<Discovered> {
-        self.found.subscribe()
+    /// The Gateway API's `HTTPRoute`, if the cluster serves it.
+    pub fn http_route(&self) -> watch::Receiver<Option<HttpRouteApi>> {
+        self.http_route.subscribe()
+    }
+
+    /// The definition of our own resource.
+    pub fn definition(&self) -> watch::Receiver<Definition> {
+        self.definition.subscribe()
     }
 
     /// Looks for ever. What can't be read stays as it was known.
@@ -89,19 +87,19 @@ impl Discovery {
     /// When something can't be read; the next look reads it again.
     pub async fn look(&mut self) -> Result<(), OpenApiError> {
         let documents = self.api.index().await?;
-        let mut now = self.found.borrow().clone();
-        if let Some(definition) = self.definition(&documents).await? {
-            now.definition = definition;
+        if let Some(definition) = self.look_at_definition(&documents).await? {
+            publish(&self.definition, definition, log_definition);
         }
-        if let Some(http_route) = self.http_route(&documents).await? {
-            now.http_route = http_route;
+        if let Some(http_route) = self.look_at_http_route(&documents).await? {
+            publish(&self.http_route, http_route, |served| {
+                tracing::info!(?served, "How the cluster serves HTTPRoute has changed");
+            });
         }
-        self.publish(now);
         Ok(())
     }
 
     /// The definition, if its document is another one than before.
-    async fn definition(
+    async fn look_at_definition(
         &mut self,
         documents: &Documents,
     ) -> Result<Option<Definition>, OpenApiError> {
@@ -124,7 +122,7 @@ impl Discovery {
     }
 
     /// How `HTTPRoute` is served, if its documents are others than before.
-    async fn http_route(
+    async fn look_at_http_route(
         &mut self,
         documents: &Documents,
     ) -> Result<Option<Option<HttpRouteApi>>, OpenApiError> {
@@ -158,21 +156,18 @@ impl Discovery {
         }
         Ok(Some(found))
     }
+}
 
-    fn publish(&self, now: Discovered) {
-        let before = self.found.borrow().clone();
-        if now.definition != before.definition {
-            log_definition(&now.definition);
+/// Publishes what is new, and says so.
+fn publish<T: PartialEq>(known: &watch::Sender<T>, now: T, log: impl FnOnce(&T)) {
+    known.send_if_modified(|known| {
+        let is_new = *known != now;
+        if is_new {
+            log(&now);
+            *known = now;
         }
-        if now.http_route != before.http_route {
-            tracing::info!(http_route = ?now.http_route, "How the cluster serves HTTPRoute has changed");
-        }
-        self.found.send_if_modified(|found| {
-            let is_new = *found != now;
-            *found = now;
-            is_new
-        });
-    }
+        is_new
+    });
 }
 
 fn log_definition(definition: &Definition) {

@@ -6,7 +6,9 @@
 //!   fault is in this process, and a restart helps. When the API server is away, it does not.
 
 mod liveness;
+mod probe;
 mod watches;
 
 pub use liveness::{Liveness, Patience};
+pub use probe::Probe;
 pub use watches::{Heard, Watches};

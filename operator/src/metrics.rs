@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use meshcore_resource::MeshCoreDeployment;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,9 +14,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 mod api;
 mod call;
+mod documentation;
 
 pub use api::{ObserveApi, Observed, ObservedBody};
 pub use call::ApiCall;
+pub use documentation::documentation;
 
 use crate::health::Watches;
 
@@ -229,26 +230,31 @@ impl Metrics {
     /// Shows how old the watches are.
     pub fn show_watches(&self, watches: &Watches) {
         for (kind, age) in watches.ages() {
-            self.watch_age_seconds
-                .get_or_create(&KindLabel { kind })
-                .set(age.as_secs_f64());
+            self.show_watch(kind, age);
         }
     }
 
-    /// Counts the resources by their conditions.
-    pub fn show_resources<'a>(&self, resources: impl Iterator<Item = &'a MeshCoreDeployment>) {
+    fn show_watch(&self, kind: &'static str, age: Duration) {
+        self.watch_age_seconds
+            .get_or_create(&KindLabel { kind })
+            .set(age.as_secs_f64());
+    }
+
+    /// Counts the resources, each given as the types and statuses of its conditions.
+    pub fn show_resources<C, T>(&self, resources: impl Iterator<Item = C>)
+    where
+        C: IntoIterator<Item = (T, T)>,
+        T: AsRef<str>,
+    {
         let mut count = 0;
         let mut counts = [[0; STATUSES.len()]; CONDITIONS.len()];
-        for resource in resources {
+        for conditions in resources {
             count += 1;
-            let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-            for condition in conditions {
+            for (r#type, status) in conditions {
                 let r#type = CONDITIONS
                     .iter()
-                    .position(|r#type| *r#type == condition.type_);
-                let status = STATUSES
-                    .iter()
-                    .position(|status| *status == condition.status);
+                    .position(|known| *known == r#type.as_ref());
+                let status = STATUSES.iter().position(|known| *known == status.as_ref());
                 if let (Some(r#type), Some(status)) = (r#type, status) {
                     counts[r#type][status] += 1;
                 }

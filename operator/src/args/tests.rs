@@ -22,6 +22,7 @@ fn nothing_said_means_the_defaults_and_so_do_blanks() {
         "--namespace=",
         "--concurrency= ",
         "--resync-seconds=",
+        "--watch-silence-seconds=",
         "--leader-election=",
         "--lease-name=",
         "--lease-namespace=",
@@ -35,6 +36,7 @@ fn nothing_said_means_the_defaults_and_so_do_blanks() {
         assert_eq!(config.namespaces, Namespaces::All);
         assert_eq!(config.concurrency.get(), 16);
         assert_eq!(config.resync, Duration::from_mins(5));
+        assert_eq!(config.watch_silence, Duration::from_secs(330));
         assert_eq!(config.lease.unwrap().name, "meshcore-operator");
         assert_eq!(config.address, "[::]:8080".parse().unwrap());
         assert_eq!(config.settings.image_registry, "");
@@ -55,6 +57,7 @@ fn every_flag_has_its_effect() {
     let config = resolve(&[
         "--concurrency=3",
         "--resync-seconds=60",
+        "--watch-silence-seconds=7",
         "--leader-election=true",
         "--lease-name=north",
         "--lease-namespace=mesh",
@@ -71,6 +74,7 @@ fn every_flag_has_its_effect() {
         namespaces: Namespaces::All,
         concurrency: NonZeroU16::new(3).unwrap(),
         resync: Duration::from_mins(1),
+        watch_silence: Duration::from_secs(7),
         lease: Some(lease),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         settings: Settings {
@@ -97,6 +101,7 @@ fn a_wrong_value_is_named_with_the_cure() {
         "--concurrency=1001",
         "--resync-seconds=9",
         "--resync-seconds=5m",
+        "--watch-silence-seconds=4",
         "--leader-election=perhaps",
         "--lease-name=a..b",
         "--lease-namespace=a.b",

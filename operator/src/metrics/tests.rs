@@ -1,7 +1,5 @@
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use meshcore_resource::{MeshCoreDeploymentSpec, MeshCoreDeploymentStatus, Storage};
 use prometheus_client::encoding::text::encode;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
@@ -14,32 +12,14 @@ fn text(registry: &Registry) -> String {
     text
 }
 
-fn resource(conditions: &[(&str, &str)]) -> MeshCoreDeployment {
-    let spec = MeshCoreDeploymentSpec::new(Vec::new(), Storage::default());
-    let condition = |(r#type, status): &(&str, &str)| Condition {
-        type_: (*r#type).to_owned(),
-        status: (*status).to_owned(),
-        last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
-        message: String::new(),
-        observed_generation: None,
-        reason: "Reason".to_owned(),
-    };
-    let mut resource = MeshCoreDeployment::new("mesh", spec);
-    resource.status = Some(MeshCoreDeploymentStatus {
-        conditions: conditions.iter().map(condition).collect(),
-        ..MeshCoreDeploymentStatus::default()
-    });
-    resource
-}
-
 #[test]
 fn resources_are_counted_by_condition_and_down_to_nothing() {
     let (metrics, registry) = Metrics::new();
     let resources = [
-        resource(&[("Ready", "True"), ("Stalled", "False"), ("Theirs", "True")]),
-        resource(&[("Ready", "False"), ("Stalled", "False")]),
+        vec![("Ready", "True"), ("Stalled", "False"), ("Theirs", "True")],
+        vec![("Ready", "False"), ("Stalled", "False")],
     ];
-    metrics.show_resources(resources.iter());
+    metrics.show_resources(resources.into_iter());
     let shown = text(&registry);
     for line in [
         "meshcore_operator_resources 2",
@@ -49,7 +29,7 @@ fn resources_are_counted_by_condition_and_down_to_nothing() {
         assert!(shown.contains(line), "{line} in {shown}");
     }
     assert!(!shown.contains("Theirs"), "{shown}");
-    metrics.show_resources(std::iter::empty());
+    metrics.show_resources(std::iter::empty::<[(&str, &str); 0]>());
     let line = "meshcore_operator_resources_by_condition{type=\"Stalled\",status=\"False\"} 0";
     assert!(text(&registry).contains(line));
 }

@@ -1,5 +1,6 @@
 //! Files that are made from the code: each is computed and compared, and written by `make generate`.
 
 mod chart;
+mod metrics;
 mod roles;
 mod values;

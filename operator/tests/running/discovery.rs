@@ -11,20 +11,25 @@ fn plane() -> Option<ControlPlane> {
 
 /// Looks until it is as wanted: an API server publishes a definition some time after it serves it.
 async fn look_until(discovery: &mut Discovery, is_wanted: impl Fn(&Definition, bool) -> bool) {
-    let mut found = discovery.found();
     let limit = std::time::Duration::from_mins(1);
     let looking = async {
         loop {
             discovery.look().await.unwrap();
-            let now = found.borrow_and_update().clone();
-            if is_wanted(&now.definition, now.http_route.is_some()) {
+            let routes = discovery.http_route().borrow().is_some();
+            if is_wanted(&discovery.definition().borrow(), routes) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     };
     let looked = tokio::time::timeout(limit, looking).await;
-    assert!(looked.is_ok(), "it is {:?}", discovery.found().borrow());
+    let (definition, routes) = (discovery.definition(), discovery.http_route());
+    assert!(
+        looked.is_ok(),
+        "{:?} {:?}",
+        definition.borrow(),
+        routes.borrow()
+    );
 }
 
 #[tokio::test]
@@ -69,7 +74,7 @@ async fn what_the_cluster_serves_is_found_and_followed() {
         }
     }
     look_until(&mut discovery, |_, routes| routes).await;
-    let route = discovery.found().borrow().http_route.clone().unwrap();
+    let route = discovery.http_route().borrow().clone().unwrap();
     assert_eq!((route.version.as_str(), route.has_timeouts), ("v1", true));
 
     let mark = plane.audit().mark().await.unwrap();
