@@ -21,14 +21,27 @@ impl Adoption<'_> {
         let mut missing = theirs.missing_indexes(&ours);
         missing.retain(|index| !theirs.has_index(&name_with_repeats(index)));
         let total = i64::try_from(missing.len()).unwrap_or(0);
+        self.set_temp_store("FILE").await?;
         for (done, index) in (0..).zip(missing) {
             self.tell(AdoptionStep::Indexes, done, total);
             transaction::begin(self.db).await?;
             let built = self.build(index, &theirs, job).await;
             self.commit(built).await?;
         }
+        self.set_temp_store("MEMORY").await?;
         job.go_on_to(AdoptionStep::Transmissions.name());
         job.save(self.db).await
+    }
+
+    /// Where SQLite sorts. Sorting an index's entries in memory takes about 65 bytes for each row of a large file;
+    /// in a file of the temporary folder (`SQLITE_TMPDIR`, or the system's) it takes as much of the disk, which the
+    /// index needs as well. An adoption that fails closes the connection, so nothing has to be put back then.
+    async fn set_temp_store(&mut self, place: &'static str) -> Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA temp_store = {place}")))
+            .execute(&mut *self.db)
+            .await
+            .during("choose where SQLite sorts")?;
+        Ok(())
     }
 
     async fn build(&mut self, index: &Index, theirs: &Shape, job: &mut Job<Tallies>) -> Result<()> {
