@@ -6,8 +6,13 @@ use meshcore_resource::{EnvVar as Wish, MeshCoreDeployment};
 
 use super::places;
 
+/// Where SQLite sorts what is too large for memory, when it adopts a database.
+const SQLITE_FOLDER: &str = "SQLITE_TMPDIR";
+
 pub(super) fn of_ingestor(resource: &MeshCoreDeployment) -> Vec<EnvVar> {
-    let programs = resource.ingestor_env(&places::of_programs());
+    let mut programs = resource.ingestor_env(&places::of_programs());
+    // The volume has room for it, and nothing else in the pod can be written to but a small `/tmp`.
+    programs.push((SQLITE_FOLDER.to_owned(), places::DATA.to_owned()));
     merged(&resource.spec.ingestor.env, programs)
 }
 
@@ -66,6 +71,7 @@ mod tests {
             made("DB_PATH", "/data/meshcore.db"),
             made("MESHCORE_INGESTOR_ADDRESS", "[::]:8081"),
             made("LOG_LEVEL", "info"),
+            made("SQLITE_TMPDIR", "/data"),
         ];
         let of = of_ingestor(&resource(json!({"ingestor": { "env": env }})));
         assert_eq!(json_of(&of), json!(expected));

@@ -23,7 +23,8 @@ pub const RESERVED_VOLUMES: &str = "meshcore-";
 /// Where the operator mounts volumes; `spec.pod.volumeMounts` can't go there or below.
 pub const RESERVED_PATHS: [&str; 3] = [DATA, CONFIGURATION, TMP];
 
-const DATA: &str = "/data";
+/// The volume with the database.
+pub(super) const DATA: &str = "/data";
 const CONFIGURATION: &str = "/etc/meshcore";
 const CONFIG: &str = "/etc/meshcore/config";
 const SECRETS: &str = "/etc/meshcore/secrets";
