@@ -37,6 +37,7 @@ lint: ## Format and clippy, as CI checks them
 	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
 
 generate: ## Files that are made from the code, each kept true by a test
+	GENERATE=true cargo test -q -p meshcore-resource --test crd
 	GENERATE=true cargo test -q -p meshcore-operator --test generated --test templates
 
 setup-fast:

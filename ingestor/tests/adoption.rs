@@ -133,7 +133,12 @@ async fn an_adoption_takes_no_more_memory_for_a_larger_file() {
     wait_for_readiness(health, r#""status":"ready""#);
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak_kib: u64 = peak.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kib: u64 = peak
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     // 40 MiB as for a small file. Of 800,000 rows the indexes alone are more than that again.
     assert!(peak_kib < 64 * 1024, "{peak_kib} KiB");
     program.terminate().unwrap();

@@ -15,7 +15,6 @@ pub mod last_shutdown;
 pub mod lease;
 pub mod metrics;
 pub mod names;
-pub mod quantity;
 pub mod rbac;
 pub mod settings;
 

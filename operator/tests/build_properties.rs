@@ -92,17 +92,13 @@ fn storage() -> impl Strategy<Value = Value> {
 
 fn pod() -> impl Strategy<Value = Value> {
     let labels = btree_map(
-        select(vec![
-            "team",
-            "app.kubernetes.io/name",
-            "app.kubernetes.io/component",
-        ]),
+        select(vec!["team", "name", "example.org/component"]),
         "[a-z]{1,63}",
         0..=3,
     );
     let account = prop_oneof![Just(String::new()), name()];
     let paths = btree_set(
-        select(vec!["/a", "/b/c", "/data", "/tmp/x", "/etc/meshcore"]),
+        select(vec!["/a", "/b/c", "/database", "/var/tmp", "/etc/ssl"]),
         0..=5,
     );
     (labels, account, paths).prop_map(|(labels, account, paths)| {

@@ -21,13 +21,13 @@ pub fn key_path(path: &serde_ignored::Path<'_>) -> String {
 }
 
 /// The known key that is nearest, if it is near enough to be what was meant.
-pub fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
+pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |key: &str| key.replace(['_', '-'], "").to_lowercase();
     let wanted = plain(key);
     let limit = 1 + key.len() / 5;
     known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&wanted, &plain(known)), *known))
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(&wanted, &plain(known)), known))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn only_what_is_near_is_suggested() {
-        let known = &["broker", "topics", "iataFilter"];
+        let known = ["broker", "topics", "iataFilter"];
         assert_eq!(nearest("brokr", known), Some("broker"));
         assert_eq!(nearest("iata_filter", known), Some("iataFilter"));
         assert_eq!(nearest("colour", known), None);

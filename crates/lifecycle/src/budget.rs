@@ -17,14 +17,19 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ShutdownBudget {
     /// The server's `preStop` sleep: endpoints drain while it still serves. 0 means no hook.
+    #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
     pub pre_stop_seconds: u32,
     /// The server: HTTP requests in flight and WebSocket goodbyes.
+    #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
     pub server_drain_seconds: u32,
     /// The ingestor: stop of intake, writing and acknowledging what is queued, DISCONNECT.
+    #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
     pub ingestor_drain_seconds: u32,
     /// The last checkpoint of the database and its close.
+    #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
     pub checkpoint_seconds: u32,
     /// Rounding of the kubelet and the exits of the processes; at least [`Self::MIN_MARGIN_SECONDS`].
+    #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
     pub margin_seconds: u32,
 }
 

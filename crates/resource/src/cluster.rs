@@ -9,22 +9,28 @@ use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPee
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::is_default;
 use crate::spec::{IngestorSettings, MeshCoreDeploymentSpec, ServerSettings};
+use crate::{is_default, rules};
 
 /// The images of the programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
     /// Registry and path before the images' names; empty takes the operator's own.
+    #[schemars(transform = &rules::REGISTRY)]
     pub registry: String,
     /// Empty takes the operator's own version.
+    #[schemars(transform = &rules::TAG)]
     pub tag: String,
     /// Digests; each wins over the tag.
     pub digests: Digests,
     /// When to pull.
     pub pull_policy: PullPolicy,
     /// Secrets for the registry.
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub pull_secrets: Vec<LocalRef>,
 }
 
@@ -33,8 +39,10 @@ pub struct Image {
 #[serde(default)]
 pub struct Digests {
     /// The ingestor's.
+    #[schemars(transform = &rules::DIGEST)]
     pub ingestor: String,
     /// The server's.
+    #[schemars(transform = &rules::DIGEST)]
     pub server: String,
 }
 
@@ -54,6 +62,7 @@ pub enum PullPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LocalRef {
     /// Its name.
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub name: String,
 }
 
@@ -73,8 +82,10 @@ pub struct Service {
     #[serde(rename = "type")]
     pub type_: ServiceType,
     /// Its port.
+    #[schemars(range(min = 1, max = 65_535))]
     pub port: i64,
     /// Annotations, as load balancers read them.
+    #[schemars(transform = rules::Map { values: &rules::ANNOTATION_VALUE, rules: &rules::ANNOTATIONS })]
     pub annotations: BTreeMap<String, String>,
     /// IPv4, IPv6 or both.
     pub ip_family_policy: IpFamilyPolicy,
@@ -121,14 +132,18 @@ pub enum IpFamilyPolicy {
 pub struct Ingress {
     /// The class; none takes the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub class_name: Option<String>,
     /// The host name.
+    #[schemars(transform = &rules::HOST)]
     pub host: String,
     /// The Secret with the certificate; none serves without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub tls_secret_name: Option<String>,
     /// Annotations, as ingress controllers read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = rules::Map { values: &rules::ANNOTATION_VALUE, rules: &rules::ANNOTATIONS })]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -137,9 +152,11 @@ pub struct Ingress {
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// The gateways.
+    #[schemars(length(min = 1, max = 32))]
     pub parent_refs: Vec<ParentRef>,
     /// The host names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), transform = &rules::HOST)]
     pub hostnames: Vec<String>,
 }
 
@@ -148,12 +165,15 @@ pub struct HttpRoute {
 #[serde(rename_all = "camelCase")]
 pub struct ParentRef {
     /// Its name.
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub name: String,
     /// Its namespace; none is the resource's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::LABEL)]
     pub namespace: Option<String>,
     /// One of its listeners; none is all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub section_name: Option<String>,
 }
 
@@ -164,8 +184,10 @@ pub struct NetworkPolicy {
     /// Make one.
     pub enabled: bool,
     /// Peers that may reach the server; empty lets all in.
+    #[schemars(length(max = 32))]
     pub ingress_from: Vec<NetworkPolicyPeer>,
     /// Rules beside those for names and brokers.
+    #[schemars(length(max = 32))]
     pub extra_egress: Vec<NetworkPolicyEgressRule>,
 }
 
@@ -180,32 +202,54 @@ pub struct PodDisruptionBudget {
 /// What is added to the pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = rules::Rules(&[&rules::MOUNTS_HAVE_VOLUMES]))]
 pub struct PodSettings {
     /// Labels.
+    #[schemars(transform = rules::Map { values: &rules::LABEL_VALUE, rules: &rules::LABELS })]
     pub labels: BTreeMap<String, String>,
     /// Annotations.
+    #[schemars(transform = rules::Map { values: &rules::ANNOTATION_VALUE, rules: &rules::ANNOTATIONS })]
     pub annotations: BTreeMap<String, String>,
     /// Labels of the machines that it may run on.
+    #[schemars(transform = rules::Map { values: &rules::LABEL_VALUE, rules: &rules::SELECTOR })]
     pub node_selector: BTreeMap<String, String>,
     /// Kubernetes' `Affinity`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// Kubernetes' `Toleration`s.
+    #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
     /// Kubernetes' `TopologySpreadConstraint`s.
+    #[schemars(length(max = 32))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The priority class.
+    #[schemars(transform = &rules::OPTIONAL_NAME)]
     pub priority_class_name: String,
     /// The runtime class.
+    #[schemars(transform = &rules::OPTIONAL_NAME)]
     pub runtime_class_name: String,
     /// A service account of one's own.
+    #[schemars(transform = &rules::OPTIONAL_NAME)]
     pub service_account_name: String,
     /// Kubernetes' `PodSecurityContext`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
     /// Kubernetes' `Volume`s.
+    #[schemars(
+        length(max = 32),
+        transform = rules::ItemTexts(&[("name", &rules::VOLUME_NAME)]),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub volumes: Vec<Volume>,
     /// Kubernetes' `VolumeMount`s, for both containers.
+    #[schemars(
+        length(max = 32),
+        transform = rules::ItemTexts(&[
+            ("name", &rules::LABEL),
+            ("mountPath", &rules::MOUNT_PATH)
+        ]),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"])
+    )]
     pub volume_mounts: Vec<VolumeMount>,
 }
 

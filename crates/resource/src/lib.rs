@@ -12,6 +12,9 @@ mod cluster;
 mod crd;
 mod parse;
 pub mod programs;
+mod quantity;
+mod rules;
+mod schema;
 mod source;
 mod spec;
 mod status;
@@ -23,7 +26,10 @@ pub use cluster::{
 };
 pub use crd::{crd, crd_yaml};
 pub use meshcore_lifecycle::ShutdownBudget;
-pub use parse::{FieldError, MAX_BYTES, Parsed, ResourceError, Skipped, parse};
+pub use parse::{
+    All, FieldError, Found, MAX_BYTES, Parsed, ResourceError, Skipped, parse, parse_all,
+};
+pub use quantity::Amount;
 pub use source::{CredentialsRef, MqttSource, Protocol, SecretKeyRef, SecretRef, SourceTls};
 pub use spec::{
     AccessMode, Channels, EnvVar, IngestorSettings, MeshCoreDeployment, MeshCoreDeploymentSpec,

@@ -2,16 +2,14 @@
 
 mod bounded;
 mod documents;
-mod fields;
 mod locate;
+mod typed;
 
 use std::fmt;
 
-use meshcore_config::{in_plain_words, key_path, nearest};
-use serde_json::Value;
-
 use crate::{API_VERSION, KIND, MeshCoreDeployment};
 use documents::Document;
+use typed::typed;
 
 /// The largest text that is read: 1 MiB. An API server takes hardly more.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -144,137 +142,81 @@ impl Parsed {
     }
 }
 
+/// All that is in a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct All {
+    /// The resources, in their order; what is wrong with one leaves the others as they are.
+    pub resources: Vec<Found>,
+    /// Other objects of the text.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A resource of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its name, also where the resource can't be used.
+    pub name: String,
+    /// The resource, or [`ResourceError::Fields`].
+    pub parsed: Result<Parsed, ResourceError>,
+}
+
 /// Reads the one `MeshCoreDeployment` of a text.
 ///
 /// # Errors
 /// A sentence that says what to write instead; wrong and unknown fields with path and line.
 pub fn parse(text: &str) -> Result<Parsed, ResourceError> {
+    let All {
+        mut resources,
+        skipped,
+    } = parse_all(text)?;
+    if resources.len() > 1 {
+        let names = resources.into_iter().map(|found| found.name).collect();
+        return Err(ResourceError::Several { names });
+    }
+    match resources.pop() {
+        Some(found) => found.parsed.map(|parsed| Parsed { skipped, ..parsed }),
+        None => Err(ResourceError::Missing { found: skipped }),
+    }
+}
+
+/// Reads every `MeshCoreDeployment` of a text, if there is any.
+///
+/// # Errors
+/// Whatever keeps the text as a whole from being read.
+pub fn parse_all(text: &str) -> Result<All, ResourceError> {
     if text.len() > MAX_BYTES {
         return Err(ResourceError::TooLarge);
     }
     let text = text.trim_start_matches('\u{feff}');
-    let mut ours = Vec::new();
-    let mut skipped = Vec::new();
+    let (mut resources, mut skipped) = (Vec::new(), Vec::new());
     for document in documents::read(text)? {
         if document.is_ours()? {
-            ours.push(document);
+            resources.push(found(text, document));
         } else {
             skipped.push(document.skipped());
         }
     }
-    if ours.len() > 1 {
-        let names = ours.iter().map(Document::name).collect();
-        return Err(ResourceError::Several { names });
-    }
-    let Some(Document { number, value }) = ours.pop() else {
-        return Err(ResourceError::Missing { found: skipped });
-    };
-    let resource = typed(value).map_err(|mut errors| {
-        for error in &mut errors {
-            error.line = locate::line(text, number - 1, &error.path);
-        }
-        errors.sort_by_key(|error| error.line);
-        ResourceError::Fields(errors)
-    })?;
-    Ok(Parsed {
-        resource,
-        skipped,
-        text: text.to_owned(),
-        document: number - 1,
-    })
+    Ok(All { resources, skipped })
 }
 
-/// A value with the types of the resource; else all unknown fields and the first one of a wrong type.
-fn typed(mut value: Value) -> Result<MeshCoreDeployment, Vec<FieldError>> {
-    without_nulls(&mut value);
-    let mut status = None;
-    if let Value::Object(object) = &mut value {
-        // They were looked at when the document was chosen.
-        object.remove("apiVersion");
-        object.remove("kind");
-        // Written by the operator, which may be a newer one.
-        let written = object.remove("status");
-        status = written.and_then(|status| serde_json::from_value(status).ok());
-    }
-    let mut unknown = Vec::new();
-    let mut note = |at: serde_ignored::Path<'_>| unknown.push(key_path(&at));
-    let deserializer = serde_ignored::Deserializer::new(value, &mut note);
-    let typed = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        wrong_value(path, &error.into_inner().to_string())
-    });
-    let mut errors: Vec<_> = unknown.into_iter().map(unknown_field).collect();
-    let typed = typed.and_then(with_name);
-    match typed {
-        Ok(mut resource) if errors.is_empty() => {
-            resource.status = status;
-            Ok(resource)
-        }
-        Ok(_) => Err(errors),
-        Err(error) => {
-            errors.push(error);
-            Err(errors)
-        }
-    }
-}
-
-/// As an API server does before it fills defaults in: an empty value is one that is not there.
-fn without_nulls(value: &mut Value) {
-    match value {
-        Value::Object(object) => {
-            object.retain(|_, value| !value.is_null());
-            object.values_mut().for_each(without_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(without_nulls),
-        _ => {}
-    }
-}
-
-fn with_name(resource: MeshCoreDeployment) -> Result<MeshCoreDeployment, FieldError> {
-    match resource.metadata.name {
-        Some(_) => Ok(resource),
-        None => Err(FieldError {
-            path: "metadata.name".to_owned(),
-            line: None,
-            message: "is missing".to_owned(),
+fn found(text: &str, document: Document) -> Found {
+    let name = document.name();
+    let Document { number, value } = document;
+    let document = number - 1;
+    let parsed = match typed(value) {
+        Ok(resource) => Ok(Parsed {
+            resource,
+            skipped: Vec::new(),
+            text: text.to_owned(),
+            document,
         }),
-    }
-}
-
-fn unknown_field(path: String) -> FieldError {
-    let (parent, key) = path.rsplit_once('.').unwrap_or(("", &path));
-    let message = match nearest(key, fields::of(parent)) {
-        Some(known) => format!("unknown field; did you mean {known}?"),
-        None => "unknown field; remove it, or look up its name".to_owned(),
+        Err(mut errors) => {
+            for error in &mut errors {
+                error.line = locate::line(text, document, &error.path);
+            }
+            errors.sort_by_key(|error| error.line);
+            Err(ResourceError::Fields(errors))
+        }
     };
-    FieldError {
-        path,
-        line: None,
-        message,
-    }
-}
-
-/// serde's words for a wrong value, in plain ones.
-fn wrong_value(path: String, message: &str) -> FieldError {
-    let quoted = |prefix: &str| Some(message.strip_prefix(prefix)?.split('`').next()?.to_owned());
-    let field = |key: String| match path.as_str() {
-        "." => key,
-        parent => format!("{parent}.{key}"),
-    };
-    if let Some(key) = quoted("missing field `") {
-        return FieldError {
-            message: "is missing".to_owned(),
-            line: None,
-            path: field(key),
-        };
-    }
-    // Of types that refuse what they don't know, such as the shutdown budget. The path names the field.
-    if message.starts_with("unknown field `") {
-        return unknown_field(path);
-    }
-    FieldError {
-        message: in_plain_words(message),
-        line: None,
-        path,
-    }
+    Found { name, parsed }
 }

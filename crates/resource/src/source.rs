@@ -5,11 +5,18 @@ use meshcore_config::{BrokerUrl, DEFAULT_TOPIC};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 /// A broker to listen to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    transform = rules::Secretive { field: "broker", text: &rules::BROKER },
+    transform = rules::Rules(&[&rules::TLS_NEEDS_SCHEME])
+)]
 pub struct MqttSource {
     /// Unique among the sources; a label of logs and metrics, and part of the client id.
+    #[schemars(transform = &rules::SOURCE_NAME)]
     pub name: String,
     /// `mqtt://`, `mqtts://`, `ws://` or `wss://`, without user name and password.
     pub broker: String,
@@ -18,12 +25,15 @@ pub struct MqttSource {
     pub protocol: Option<Protocol>,
     /// Topic filters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), transform = &rules::TOPIC)]
     pub topics: Option<Vec<String>>,
     /// Regions to take packets from; empty takes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), transform = &rules::REGION)]
     pub iata_filter: Option<Vec<String>>,
     /// The region of observers whose messages name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::REGION)]
     pub region: Option<String>,
     /// User name and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,12 +95,15 @@ impl Protocol {
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsRef {
     /// The Secret.
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub name: String,
     /// Its key with the user name: `username`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::SECRET_KEY)]
     pub username_key: Option<String>,
     /// Its key with the password: `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::SECRET_KEY)]
     pub password_key: Option<String>,
 }
 
@@ -118,6 +131,7 @@ pub struct SourceTls {
     pub client_cert_secret_ref: Option<SecretRef>,
     /// The name to expect in the certificate, if it is not the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::SERVER_NAME)]
     pub server_name: Option<String>,
     /// Accept any certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +142,7 @@ pub struct SourceTls {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// Its name.
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub name: String,
 }
 
@@ -135,9 +150,11 @@ pub struct SecretRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretKeyRef {
     /// The Secret.
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub name: String,
     /// Its key; what holds without one depends on what it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::SECRET_KEY)]
     pub key: Option<String>,
 }
 

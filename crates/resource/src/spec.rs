@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{
     HttpRoute, Image, Ingress, NetworkPolicy, PodDisruptionBudget, PodSettings, Rollout, Service,
 };
-use crate::is_default;
 use crate::source::{MqttSource, SecretKeyRef, SecretRef};
 use crate::status::MeshCoreDeploymentStatus;
+use crate::{is_default, rules};
 
 /// What is asked for. Only `mqttSources` and `storage` must be there.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,11 @@ use crate::status::MeshCoreDeploymentStatus;
     doc = "One analyzer: its sources, its storage, how it stops.",
     derive = "PartialEq",
     status = "MeshCoreDeploymentStatus",
+    validation = rules::NAME.rule(),
+    validation = rules::CLASS_STAYS.rule(),
+    validation = rules::MODE_STAYS.rule(),
+    validation = rules::CLAIM_STAYS.rule(),
+    validation = rules::SIZE_GROWS.rule(),
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".status.effective.version"}"#,
@@ -38,12 +43,17 @@ use crate::status::MeshCoreDeploymentStatus;
     printcolumn = r#"{"name": "Grace", "type": "integer", "jsonPath": ".status.effective.terminationGracePeriodSeconds"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
+#[schemars(transform = rules::Rules(&[&rules::ONE_ROUTE]))]
 #[serde(rename_all = "camelCase")]
 pub struct MeshCoreDeploymentSpec {
     /// The images of the programs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image: Image,
     /// The brokers to listen to, 1 to 8, with distinct names.
+    #[schemars(
+        length(min = 1, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub mqtt_sources: Vec<MqttSource>,
     /// The channels whose messages are decrypted.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -61,6 +71,7 @@ pub struct MeshCoreDeploymentSpec {
     pub storage: Storage,
     /// How the grace period is divided.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(transform = rules::Rules(&[&rules::BUDGET_SUM, &rules::MARGIN]))]
     pub shutdown: ShutdownBudget,
     /// Nothing runs, and the data stay.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -97,6 +108,7 @@ pub struct MeshCoreDeploymentSpec {
 pub struct Channels {
     /// Hashtag channels, with or without `#`; the key follows from the name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), transform = &rules::HASHTAG)]
     pub hashtags: Vec<String>,
     /// A Secret whose key `channel-keys.yaml` is a map of channel names and keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,15 +124,19 @@ pub struct Channels {
 pub struct Retention {
     /// Transmissions with their observations: 90.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 36_500))]
     pub packet_days: Option<i64>,
     /// Nodes not heard since: 365.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 36_500))]
     pub node_days: Option<i64>,
     /// Observers not heard since: 365.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 36_500))]
     pub observer_days: Option<i64>,
     /// Samples of observers, and dead letters: 30.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 36_500))]
     pub metrics_days: Option<i64>,
 }
 
@@ -129,12 +145,18 @@ pub struct Retention {
 #[serde(rename_all = "camelCase", default)]
 pub struct IngestorSettings {
     /// `info`, or a filter such as `info,sqlx=warn`.
+    #[schemars(transform = &rules::LOG_LEVEL)]
     pub log_level: String,
     /// Requests and limits of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = rules::Rules(&rules::RESOURCES))]
     pub resources: Option<ResourceRequirements>,
     /// Variables beside those that the resource makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub env: Vec<EnvVar>,
 }
 
@@ -153,14 +175,21 @@ impl Default for IngestorSettings {
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerSettings {
     /// `info`, or a filter such as `info,sqlx=warn`.
+    #[schemars(transform = &rules::LOG_LEVEL)]
     pub log_level: String,
     /// Requests and limits of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = rules::Rules(&rules::RESOURCES))]
     pub resources: Option<ResourceRequirements>,
     /// Variables beside those that the resource makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub env: Vec<EnvVar>,
     /// Connections at once; further ones get 503.
+    #[schemars(range(min = 1, max = 100_000))]
     pub max_connections: i64,
     /// The key that requests must show which ask for more than reading.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,26 +211,35 @@ impl Default for ServerSettings {
 /// A variable of the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    transform = rules::Secretive { field: "value", text: &rules::VARIABLE_VALUE },
+    transform = rules::Rules(&[&rules::VALUE_OR_FROM])
+)]
 pub struct EnvVar {
     /// Its name.
+    #[schemars(transform = &rules::VARIABLE)]
     pub name: String,
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Where a cluster takes the value from; without effect outside one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = rules::Rules(&[&rules::ONE_VALUE_FROM]))]
     pub value_from: Option<EnvVarSource>,
 }
 
 /// Where the database is kept: a claim of our own, or one that exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::Rules(&rules::STORAGE))]
 pub struct Storage {
     /// How large the claim is, such as `10Gi`. It may grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::SIZE)]
     pub size: Option<String>,
     /// The storage class; none takes the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub storage_class_name: Option<String>,
     /// `ReadWriteOnce`, unless the class can do better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +249,7 @@ pub struct Storage {
     pub reclaim_policy: Option<ReclaimPolicy>,
     /// A claim that exists; it stands alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = &rules::OBJECT_NAME)]
     pub existing_claim: Option<String>,
 }
 

@@ -1,16 +1,12 @@
-//! The rules that the types alone don't have. An API server checks the same ones by CEL.
+//! What an API server checks, without one: the schema, the rules of one object, and the rules of a change.
 
-mod checks;
-mod sources;
-mod workload;
+mod fields;
+mod update;
 
 use std::fmt;
 
-use crate::MeshCoreDeployment;
-use checks::Checks;
-
-/// The longest name: names of children, such as `<name>-data`, and their pods are made from it.
-const MAX_NAME: usize = 40;
+use crate::rules::{self, ObjectRule};
+use crate::{MeshCoreDeployment, schema};
 
 /// A rule that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,25 +24,59 @@ impl fmt::Display for Violation {
 }
 
 impl MeshCoreDeployment {
-    /// All rules that do not hold; none is what one wants to see.
+    /// Everything that does not hold for this object by itself; nothing is what one wants to see.
     pub fn validate(&self) -> Vec<Violation> {
-        let mut checks = Checks::default();
-        let name = self.name();
-        checks.that(
-            "metadata.name",
-            checks::is_dns_1035(name) && name.len() <= MAX_NAME,
-            || {
-                format!(
-                    "must be 1 to {MAX_NAME} lower-case letters, digits and -, beginning with a \
-                     letter and not ending with -, such as bay-area"
-                )
-            },
+        let mut violations = Violations::default();
+        violations.unless(
+            rules::matches(rules::NAME_PATTERN, self.name()),
+            "",
+            &rules::NAME,
         );
         if let Some(namespace) = &self.metadata.namespace {
-            checks.dns_label("metadata.namespace", namespace);
+            for complaint in rules::LABEL.complaints(namespace) {
+                violations.add("metadata.namespace", complaint);
+            }
         }
-        sources::check(&self.spec, &mut checks);
-        workload::check(&self.spec, &mut checks);
-        checks.violations
+        for problem in schema::check_spec(&self.spec) {
+            violations.add(problem.path, problem.message);
+        }
+        fields::check(&self.spec, &mut violations);
+        violations.0
     }
+
+    /// Everything that does not hold for this object, and for the change from `old` to it.
+    ///
+    /// The status of `old` counts: a size that the storage could not reach may be lowered to what the claim has.
+    pub fn validate_update(&self, old: &Self) -> Vec<Violation> {
+        let mut violations = Violations(self.validate());
+        update::check(self, old, &mut violations);
+        violations.0
+    }
+}
+
+/// What does not hold.
+#[derive(Debug, Default)]
+struct Violations(Vec<Violation>);
+
+impl Violations {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Violation {
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    /// The sentence of a rule of the object at `path`, unless it holds.
+    fn unless(&mut self, holds: bool, path: &str, rule: &ObjectRule) {
+        if !holds {
+            self.add(at(path, rule), rule.message());
+        }
+    }
+}
+
+/// The path of the field that a rule of the object at `path` is about.
+fn at(path: &str, rule: &ObjectRule) -> String {
+    format!("{path}{}", rule.field)
+        .trim_start_matches('.')
+        .to_owned()
 }

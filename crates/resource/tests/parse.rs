@@ -201,7 +201,7 @@ fn values_of_a_wrong_type_are_told_with_line_and_type() {
         (
             "size: 10Gi}",
             "size: 10Gi}\n  shutdown: {marginSeconds: -1}",
-            "spec.shutdown.marginSeconds (line 9): invalid value: integer `-1`, expected ",
+            "spec.shutdown.marginSeconds (line 9): -1 is out of range; use 0 to 3600",
         ),
         (
             "size: 10Gi}",

@@ -37,7 +37,7 @@ spec:
       broker: mqtt://bare
   channels: {hashtags: ["#test", club], keysSecretRef: {name: channel-keys}}
   retention: {packetDays: 7, nodeDays: 0, observerDays: 30, metricsDays: 1}
-  ingestor: {logLevel: debug, env: [{name: RUST_BACKTRACE, value: "1"}, {name: FROM, valueFrom: {}}]}
+  ingestor: {logLevel: debug, env: [{name: RUST_BACKTRACE, value: "1"}, {name: FROM, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}
   server: {logLevel: warn, maxConnections: 50, env: [{name: TZ, value: UTC}]}
   storage: {size: 10Gi}
   shutdown: {serverDrainSeconds: 3, marginSeconds: 6}

@@ -87,7 +87,7 @@ pub(super) fn report(unknown: &[String], findings: &mut Findings) {
 
 fn advice(path: &str) -> String {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
-    match nearest(key, keys_of(parent)) {
+    match nearest(key, keys_of(parent).iter().copied()) {
         Some(known) => format!("unknown key, ignored; did you mean {known}?"),
         None => "unknown key, ignored".to_owned(),
     }

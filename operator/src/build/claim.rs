@@ -4,11 +4,10 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use meshcore_resource::{AccessMode, MeshCoreDeployment, ReclaimPolicy, Storage};
+use meshcore_resource::{AccessMode, Amount, MeshCoreDeployment, ReclaimPolicy, Storage};
 
 use super::{LiveClaim, metadata};
 use crate::names;
-use crate::quantity::Amount;
 
 /// The claim, if it is to be ours. Only one that goes with the resource is owned by it.
 pub(super) fn build(

@@ -67,7 +67,7 @@ fn files_that_are_no_resource_are_refused_with_a_sentence() {
             &[
                 "the resource in r.yaml breaks rules:",
                 "metadata.name (line 5): must be 1 to 40 lower-case letters",
-                "spec.mqttSources[0].broker (line 10): the scheme must be mqtt, mqtts, ws or wss; for tcp write mqtt",
+                "spec.mqttSources[0].broker (line 10): must begin with mqtt://, mqtts://, ws:// or wss://",
             ],
         ),
         ("#".repeat(1_100_000), &["larger than 1 MiB"]),

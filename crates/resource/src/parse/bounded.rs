@@ -72,6 +72,11 @@ impl<'de> Visitor<'de> for Bounded<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         self.0.take(0)?;
+        // To an API server 5.0 is a whole number too.
+        #[expect(clippy::cast_possible_truncation, reason = "it was looked at")]
+        if value.fract() == 0.0 && value.abs() < 9e15 {
+            return Ok(Value::from(value as i64));
+        }
         let number = Number::from_f64(value);
         number
             .map(Value::Number)

@@ -35,13 +35,18 @@ fn exact(text: &str, document: usize, steps: &[Step<'_>]) -> Option<usize> {
     error.location().filter(|_| is_found).map(|at| at.line())
 }
 
+/// `spec.pod.labels[example.org/a]` and `spec.mqttSources[0].name` in steps.
 fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
-    for part in path.split('.') {
-        let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-        steps.push(Step::Key(key));
-        let indices = indices.split(['[', ']']).filter(|index| !index.is_empty());
-        steps.extend(indices.filter_map(|index| index.parse().ok().map(Step::Index)));
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (key, after) = match rest.strip_prefix('[') {
+            Some(inner) => inner.split_once(']').unwrap_or((inner, "")),
+            None => rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len())),
+        };
+        let index = rest.starts_with('[').then(|| key.parse().ok()).flatten();
+        steps.push(index.map_or(Step::Key(key), Step::Index));
+        rest = after.strip_prefix('.').unwrap_or(after);
     }
     steps
 }
@@ -143,6 +148,7 @@ mod tests {
             (1, "b[0].d[1]", Some(7)),
             (1, "b[1].c", Some(8)),
             (1, "b[1].missing", Some(8)),
+            (0, "[a]", Some(2)),
             (0, "missing", None),
             (2, "a", None),
         ] {
