@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshcore_resource::{MeshCoreDeployment, MqttSource};
 
 use super::{labels, metadata};
-use crate::names::{INGESTOR_PORT, SERVER_PORT};
+use crate::names::{FIELD_MANAGER, INGESTOR_PORT, NAME, SERVER_PORT};
 
 const DNS_PORT: i32 = 53;
 
@@ -28,24 +28,40 @@ pub(super) fn build(resource: &MeshCoreDeployment) -> Option<NetworkPolicy> {
     })
 }
 
-/// The server from where the resource says, or from anywhere; health and metrics from the pods of the cluster, among
-/// them the operator and whoever collects metrics.
+/// The server from where the resource says, or from anywhere; the ingestor's health and metrics from the pods of the
+/// cluster, whoever collects metrics. The operator asks both programs how their last life ended.
 fn ingress(resource: &MeshCoreDeployment) -> Vec<NetworkPolicyIngressRule> {
-    let from = resource.spec.network_policy.ingress_from.clone();
-    let all_pods = NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector::default()),
-        ..NetworkPolicyPeer::default()
-    };
+    let mut from = resource.spec.network_policy.ingress_from.clone();
+    if !from.is_empty() {
+        from.push(pods(Some(operator())));
+    }
     vec![
         NetworkPolicyIngressRule {
             from: (!from.is_empty()).then_some(from),
             ports: Some(vec![port("TCP", SERVER_PORT)]),
         },
         NetworkPolicyIngressRule {
-            from: Some(vec![all_pods]),
+            from: Some(vec![pods(None)]),
             ports: Some(vec![port("TCP", INGESTOR_PORT)]),
         },
     ]
+}
+
+/// Pods of all namespaces.
+fn pods(pod_selector: Option<LabelSelector>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector,
+        ip_block: None,
+    }
+}
+
+/// The operator's own pods, as the chart and the manifests label them.
+fn operator() -> LabelSelector {
+    LabelSelector {
+        match_labels: Some([(NAME.to_owned(), FIELD_MANAGER.to_owned())].into()),
+        match_expressions: None,
+    }
 }
 
 /// Names, and the brokers by their ports: a policy can't match names.
@@ -126,11 +142,18 @@ mod tests {
 
     #[test]
     fn the_resource_says_who_comes_in_and_what_else_goes_out() {
-        let from = json!([{"podSelector": {"matchLabels": {"a": "b"}}}]);
+        let from = json!({"podSelector": {"matchLabels": {"a": "b"}}});
+        let operator = json!({
+            "namespaceSelector": {},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "meshcore-operator"}},
+        });
         let extra = json!({"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]});
-        let policy = json!({"enabled": true, "ingressFrom": from, "extraEgress": [extra]});
+        let policy = json!({"enabled": true, "ingressFrom": [from], "extraEgress": [extra]});
         let policy = json_of(&build(&resource(json!({ "networkPolicy": policy }))));
-        assert_eq!(policy["spec"]["ingress"][0]["from"], from);
+        assert_eq!(
+            policy["spec"]["ingress"][0]["from"],
+            json!([from, operator])
+        );
         assert_eq!(policy["spec"]["egress"][2], extra);
     }
 
