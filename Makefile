@@ -44,7 +44,7 @@ setup-fast:
 	@scripts/setup.sh mosquitto curl
 
 setup-test:
-	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4
+	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4 ip
 
 setup-kubernetes:
 	@scripts/setup.sh

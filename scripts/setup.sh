@@ -4,7 +4,7 @@ set -euo pipefail
 
 declare -A package=(
   [cc]=gcc [mosquitto]=mosquitto [mosquitto_passwd]=mosquitto [strace]=strace [openssl]=openssl
-  [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs
+  [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs [ip]=iproute2
 )
 PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
 

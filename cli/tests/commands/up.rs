@@ -10,6 +10,10 @@ mod errors;
 mod file;
 mod harness;
 mod life;
-mod programs;
 mod together;
 mod trouble;
+
+/// The folder with `meshcore` and both programs.
+fn programs() -> &'static std::path::Path {
+    meshcore_testkit::programs_beside(env!("CARGO_BIN_EXE_meshcore"))
+}

@@ -182,7 +182,7 @@ fn a_data_folder_without_write_permission_is_named_with_the_flag() {
         // A copy, since nobody can look into root's folders.
         let bin = tempfile::tempdir().unwrap();
         for name in ["meshcore", "meshcore-ingestor", "meshcore-server"] {
-            std::fs::copy(programs::folder().join(name), bin.path().join(name)).unwrap();
+            std::fs::copy(programs().join(name), bin.path().join(name)).unwrap();
         }
         std::fs::set_permissions(bin.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         somebody
@@ -239,7 +239,7 @@ fn a_missing_program_is_named_with_the_cure() {
     let elsewhere = folder.path().join("bin");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::copy(
-        programs::folder().join("meshcore-ingestor"),
+        programs().join("meshcore-ingestor"),
         elsewhere.join("meshcore-ingestor"),
     )
     .unwrap();

@@ -147,7 +147,7 @@ impl Up {
 
 /// `meshcore up` with free ports, and `data` below `folder`; later arguments win.
 pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(programs::folder().join("meshcore"));
+    let mut command = Command::new(programs().join("meshcore"));
     command.args(["up", "--data"]).arg(folder.join("data"));
     for flag in ["--listen", "--health-address"] {
         if !args.contains(&flag) {

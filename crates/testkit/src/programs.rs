@@ -1,21 +1,25 @@
-//! The programs that `up` runs, built beside `meshcore`.
+//! The ingestor and the server, for tests of what runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// The folder with `meshcore` and both programs, which are built if they are missing or older than the sources.
+/// The folder of `binary`, which is one of the package under test, with the ingestor and the server in it: they are
+/// built if they are missing or older than the sources.
 ///
 /// Cargo builds only the binaries of the package under test. One that is fresh is left alone: a build with other
 /// features would replace it.
-pub(crate) fn folder() -> &'static Path {
+///
+/// # Panics
+/// When they can't be built.
+pub fn programs_beside(binary: &str) -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_meshcore")).parent().unwrap();
+        let folder = Path::new(binary).parent().expect("a binary is in a folder");
         let sources = ["crates", "ingestor/src", "server/src"];
         let sources = sources.map(|below| newest(&workspace().join(below)));
-        let sources = sources.into_iter().max().unwrap();
+        let sources = sources.into_iter().max().expect("three folders");
         for program in ["meshcore-ingestor", "meshcore-server"] {
             if modified(&folder.join(program)).is_none_or(|built| built < sources) {
                 build(folder, program);
@@ -26,15 +30,15 @@ pub(crate) fn folder() -> &'static Path {
 }
 
 fn workspace() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// When the last Rust file below a folder was changed. Cargo lists a program's sources beside it, but only after
 /// `cargo build`: the lists are missing, or old, where `cargo test` built it.
 fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).unwrap();
+    let entries = std::fs::read_dir(folder).expect("the sources are there");
     let changed = entries.filter_map(|entry| {
-        let path = entry.unwrap().path();
+        let path = entry.expect("the sources can be listed").path();
         if path.is_dir() {
             return Some(newest(&path));
         }
@@ -58,11 +62,11 @@ fn build(folder: &Path, program: &str) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
-    let built = Command::new(env!("CARGO"))
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--bin", program, "--profile", profile])
         .args(["--features", "meshcore-ingestor/mutants"])
         .arg("--target-dir")
-        .arg(folder.parent().unwrap())
+        .arg(folder.parent().expect("a profile is in a target folder"))
         .current_dir(workspace())
         .status();
     assert!(
