@@ -39,6 +39,8 @@ lint: ## Format and clippy, as CI checks them
 generate: ## Files that are made from the code, each kept true by a test
 	GENERATE=true cargo test -q -p meshcore-resource --test crd
 	GENERATE=true cargo test -q -p meshcore-operator --test generated --test templates
+	@# Once more for what is made of generated files.
+	GENERATE=true cargo test -q -p meshcore-operator --test generated single_file
 
 setup-fast:
 	@scripts/setup.sh mosquitto curl

@@ -30,12 +30,6 @@ pub const WATCHED: &[Rule] = &[
         reason: "Says how a resource is.",
     },
     Rule {
-        group: "meshcore.dev",
-        resources: &["meshcoredeployments/finalizers"],
-        verbs: &["update"],
-        reason: "Owner references that block the owner's deletion, where the cluster checks who may set them.",
-    },
-    Rule {
         group: "apps",
         resources: &["statefulsets"],
         verbs: &["get", "list", "watch", "create", "patch"],

@@ -3,4 +3,5 @@
 mod chart;
 mod metrics;
 mod roles;
+mod single_file;
 mod values;

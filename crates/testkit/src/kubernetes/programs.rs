@@ -84,6 +84,14 @@ pub fn helm(major: u8) -> Result<Option<PathBuf>> {
     Ok(set(&format!("helm-{major}"))?.map(|folder| folder.join("helm")))
 }
 
+/// kubectl, for what it does without an API server; `None` where there is no Go.
+///
+/// # Errors
+/// When it can't be built.
+pub fn kubectl() -> Result<Option<PathBuf>> {
+    Ok(set(Version::V1_34.set())?.map(|folder| folder.join("kubectl")))
+}
+
 /// The files with the CRDs of the Gateway API's standard channel; `None` where there is no Go.
 ///
 /// # Errors
