@@ -34,8 +34,7 @@ use meshcore_resource::MeshCoreDeployment;
 use crate::bundle::Bundle;
 use crate::settings::Settings;
 
-pub use labels::{selector, selector_text};
-pub use places::{CONFIG_KEY, DATABASE, RESERVED_PATHS, RESERVED_VOLUMES};
+pub use labels::selector;
 
 /// What `build` needs to know of the cluster, beside the resource.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -98,12 +98,13 @@ async fn apply(client: &Client, namespace: &str, object: &Value) -> anyhow::Resu
 }
 
 /// Whether all that was sent is there: else the operator would take it for drift. Quantities come back in a spelling of
-/// the API server's own.
+/// the API server's own, and what says nothing, such as `readOnly: false`, does not come back.
 fn is_in(sent: &Value, kept: &Value) -> bool {
     match (sent, kept) {
-        (Value::Object(sent), Value::Object(kept)) => sent
-            .iter()
-            .all(|(key, value)| kept.get(key).is_some_and(|kept| is_in(value, kept))),
+        (Value::Object(sent), Value::Object(kept)) => sent.iter().all(|(key, value)| {
+            kept.get(key)
+                .map_or_else(|| says_nothing(value), |kept| is_in(value, kept))
+        }),
         (Value::Array(sent), Value::Array(kept)) => {
             sent.len() == kept.len() && sent.iter().zip(kept).all(|(sent, kept)| is_in(sent, kept))
         }
@@ -113,6 +114,10 @@ fn is_in(sent: &Value, kept: &Value) -> bool {
         }
         (sent, kept) => sent == kept,
     }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    [json!(false), json!(0), json!(""), json!([])].contains(value)
 }
 
 /// A namespace of its own, the resource, all that it becomes, and the pod that the controller manager makes of it.

@@ -28,13 +28,6 @@ pub fn selector(name: &str) -> Labels {
         .into()
 }
 
-/// [`selector`] as it is written in a list request.
-pub fn selector_text(name: &str) -> String {
-    let pairs = selector(name).into_iter();
-    let pairs: Vec<_> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.join(",")
-}
-
 /// [`selector`] as it stands in objects.
 pub(super) fn label_selector(resource: &MeshCoreDeployment) -> LabelSelector {
     LabelSelector {
@@ -70,14 +63,6 @@ pub(super) fn is_value(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_selector_is_written_as_list_requests_want_it() {
-        assert_eq!(
-            selector_text("bay"),
-            "app.kubernetes.io/component=analyzer,app.kubernetes.io/instance=bay,app.kubernetes.io/name=meshcore"
-        );
-    }
 
     #[test]
     fn what_may_not_be_a_label_is_known() {

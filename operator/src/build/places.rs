@@ -15,13 +15,13 @@ use super::metadata::name;
 use crate::names::{self, INGESTOR_PORT, SERVER_PORT};
 
 /// The key of the `ConfigMap` with the ingestor's file.
-pub const CONFIG_KEY: &str = "ingestor.json";
+pub(super) const CONFIG_KEY: &str = "ingestor.json";
 /// The database file in the containers.
-pub const DATABASE: &str = "/data/meshcore.db";
+const DATABASE: &str = "/data/meshcore.db";
 /// What the names of the operator's own volumes begin with; `spec.pod.volumes` can't have such names.
-pub const RESERVED_VOLUMES: &str = "meshcore-";
+const RESERVED_VOLUMES: &str = "meshcore-";
 /// Where the operator mounts volumes; `spec.pod.volumeMounts` can't go there or below.
-pub const RESERVED_PATHS: [&str; 3] = [DATA, CONFIGURATION, TMP];
+const RESERVED_PATHS: [&str; 3] = [DATA, CONFIGURATION, TMP];
 
 /// The volume with the database.
 pub(super) const DATA: &str = "/data";
@@ -320,5 +320,30 @@ mod tests {
         );
         assert_eq!(ingestor.as_array().unwrap()[3..], added);
         assert_eq!(server.as_array().unwrap()[2..], added);
+    }
+
+    /// What is left out here must have been refused before, or nobody would know.
+    #[test]
+    fn the_rules_refuse_what_is_left_out() {
+        let refused = |pod: Value| {
+            let violations = resource(json!({ "pod": pod })).validate();
+            violations
+                .iter()
+                .any(|violation| violation.path.starts_with("spec.pod.volume"))
+        };
+        let volume = |name: &str| json!({"volumes": [{"name": name, "emptyDir": {}}]});
+        assert!(refused(volume("meshcore-data")) && !refused(volume("data")));
+        for path in RESERVED_PATHS {
+            for below in ["", "/", "/x"] {
+                let path = format!("{path}{below}");
+                let mount = json!([{"name": "a", "mountPath": path}]);
+                assert!(
+                    refused(
+                        json!({"volumes": [{"name": "a", "emptyDir": {}}], "volumeMounts": mount})
+                    ),
+                    "{path}"
+                );
+            }
+        }
     }
 }
