@@ -27,7 +27,7 @@ pub use cluster::{
 pub use crd::{crd, crd_yaml};
 pub use meshcore_lifecycle::ShutdownBudget;
 pub use parse::{
-    All, FieldError, Found, MAX_BYTES, Parsed, ResourceError, Skipped, parse, parse_all,
+    All, FieldError, Found, MAX_BYTES, Parsed, ResourceError, Skipped, parse, parse_all, read,
 };
 pub use quantity::Amount;
 pub use source::{CredentialsRef, MqttSource, Protocol, SecretKeyRef, SecretRef, SourceTls};

@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::{API_VERSION, KIND, MeshCoreDeployment};
 use documents::Document;
+pub use typed::read;
 use typed::typed;
 
 /// The largest text that is read: 1 MiB. An API server takes hardly more.

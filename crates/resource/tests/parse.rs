@@ -293,3 +293,35 @@ fn all_samples_are_good_resources() {
     }
     assert!(count >= 2, "samples are there");
 }
+
+#[test]
+fn a_kept_resource_is_read_with_fields_that_are_not_known_yet() {
+    let json =
+        br#"{"metadata": {"name": "mesh", "uid": "1"}, "status": {"conditions": "in another form"},
+        "spec": {"mqttSources": [], "storage": {"size": "1Gi"}, "newerField": {"a": 1}}}"#;
+    let resource = meshcore_resource::read(json).unwrap();
+    assert_eq!(resource.metadata.uid.as_deref(), Some("1"));
+    assert_eq!(resource.status, None);
+}
+
+#[test]
+fn a_kept_resource_that_can_t_be_read_says_where() {
+    for (spec, path, part) in [
+        (
+            r#"{"mqttSources": [], "storage": {"size": 10}}"#,
+            "spec.storage.size",
+            "wrong type",
+        ),
+        (
+            r#"{"storage": {"size": "1Gi"}}"#,
+            "spec.mqttSources",
+            "is missing",
+        ),
+    ] {
+        let json = format!(r#"{{"metadata": {{"name": "mesh"}}, "spec": {spec}}}"#);
+        let error = meshcore_resource::read(json.as_bytes()).unwrap_err();
+        assert_eq!(error.path, path);
+        assert!(error.message.contains(part), "{error}");
+        assert!(!error.message.contains("column"), "{error}");
+    }
+}

@@ -2,11 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use meshcore_config::{field_names, in_plain_words, nearest};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::FieldError;
 use crate::schema::{self, Kind, Problem};
-use crate::{MeshCoreDeployment, MeshCoreDeploymentStatus};
+use crate::{MeshCoreDeployment, MeshCoreDeploymentSpec, MeshCoreDeploymentStatus};
 
 /// What may stand at the top.
 const ROOT: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
@@ -28,6 +29,49 @@ pub(super) fn typed(mut value: Value) -> Result<MeshCoreDeployment, Vec<FieldErr
         })?;
     resource.status = status;
     Ok(resource)
+}
+
+/// A resource as an API server keeps it.
+#[derive(Deserialize)]
+struct Kept {
+    metadata: ObjectMeta,
+    spec: MeshCoreDeploymentSpec,
+    #[serde(default)]
+    status: Value,
+}
+
+/// Reads a resource as an API server keeps it, in JSON. Fields that are not known are passed over: the installed
+/// definition may be a newer one. So is a status that can't be read.
+///
+/// # Errors
+/// The first field of the metadata or the spec that is missing or has a wrong type.
+pub fn read(json: &[u8]) -> Result<MeshCoreDeployment, FieldError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let kept: Result<Kept, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let Kept {
+        metadata,
+        spec,
+        status,
+    } = kept.map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        // Followed by a place in a text that nobody has written.
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(message, _)| message);
+        match message.strip_prefix("missing field `") {
+            Some(name) => field_error(
+                format!("{path}.{}", name.trim_end_matches('`')),
+                "is missing",
+            ),
+            None => field_error(path, in_plain_words(message)),
+        }
+    })?;
+    Ok(MeshCoreDeployment {
+        metadata,
+        spec,
+        status: serde_json::from_value(status).ok(),
+    })
 }
 
 /// What the types refuse and the schema too, such as a number that is out of range, the schema says better.
