@@ -39,7 +39,7 @@ pub use component::Component;
 pub use control_plane::ControlPlane;
 pub use faults::{Fate, FaultProxy, Moment, Plan, RequestInfo, SeededFaults, Seen};
 pub use namespace::Namespace;
-pub use pods::{ReadyPods, ready_status, set_pod_status};
+pub use pods::{ReadyPods, ready_status, set_pod_status, waiting_status};
 pub use programs::{Version, gateway_api_crds, gitops_crds, helm, kubectl, lua};
 
 /// Asks `question` again and again until it has an answer, and lets others work in the meantime.

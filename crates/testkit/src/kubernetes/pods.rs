@@ -88,6 +88,31 @@ pub fn ready_status(pod: &Pod) -> Value {
     })
 }
 
+/// [`ready_status`], but for one container that ended again and again with an exit code, and waits for this reason, such
+/// as `CrashLoopBackOff`.
+pub fn waiting_status(pod: &Pod, container: &str, reason: &str, exit_code: i32) -> Value {
+    let mut status = ready_status(pod);
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        let statuses = status[list].as_array_mut().into_iter().flatten();
+        for status in statuses.filter(|status| status["name"] == container) {
+            status["ready"] = false.into();
+            status["started"] = false.into();
+            status["restartCount"] = 5.into();
+            status["state"] = json!({"waiting": {"reason": reason, "message": "as the test says"}});
+            status["lastState"] = json!({"terminated": {"exitCode": exit_code, "reason": "Error"}});
+        }
+    }
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        if matches!(
+            condition["type"].as_str(),
+            Some("Ready" | "ContainersReady")
+        ) {
+            condition["status"] = "False".into();
+        }
+    }
+    status
+}
+
 fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_deref());
