@@ -6,17 +6,33 @@
 //!                     reads            pure        pure     writes   writes, if anything changed
 //! ```
 
+pub mod api;
+pub mod apply;
 pub mod args;
+pub mod backoff;
 pub mod build;
 pub mod bundle;
+pub mod cache;
+pub mod clients;
+pub mod context;
+pub mod controller;
+pub mod dereference;
 pub mod discovery;
+pub mod events;
 pub mod health;
+pub mod kind;
 pub mod last_shutdown;
 pub mod lease;
+pub mod live;
 pub mod metrics;
 pub mod names;
+pub mod problem;
 pub mod rbac;
 pub mod settings;
+pub mod status;
+pub mod validate;
 
 pub use bundle::Bundle;
+pub use clients::Clients;
+pub use context::Context;
 pub use settings::Settings;

@@ -25,6 +25,13 @@ pub const INITIALIZED_CLAIM: &str = "meshcore.dev/initialized-claim";
 pub const ACCEPT_LOST_CLAIM: &str = "meshcore.dev/accept-lost-claim";
 /// The annotation that pauses like `spec.paused`, where GitOps owns the spec: its value is `true`.
 pub const PAUSED: &str = "meshcore.dev/paused";
+/// The annotation of the StatefulSet with the hash of the pod template that was applied.
+pub const TEMPLATE_HASH: &str = "meshcore.dev/template-hash";
+/// The annotation of the StatefulSet with a hash of each field that shaped the pod template, as JSON. It tells which
+/// field made a rollout, also to an operator that was not there before.
+pub const TEMPLATE_INPUTS: &str = "meshcore.dev/template-inputs";
+/// The annotation of the StatefulSet with the fields that made the last rollout.
+pub const ROLLOUT_REASON: &str = "meshcore.dev/rollout-reason";
 /// The annotation of the pod template by which `kubectl rollout restart` works; never ours.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 

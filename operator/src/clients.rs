@@ -1,0 +1,64 @@
+//! Two clients: one that watches, whose answers may take for ever, and one for all else, whose answers may not.
+
+use std::time::Duration;
+
+use http::header::{HeaderValue, USER_AGENT};
+use http::{Request, Response};
+use kube::client::{Body, ClientBuilder, DynBody};
+use kube::{Client, Config};
+use tower::BoxError;
+use tower::util::BoxService;
+
+/// How long an answer may take. Every request is small; an answer that takes longer won't come.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who asks, for the API server's logs.
+const AGENT: &str = concat!("meshcore-operator/", env!("CARGO_PKG_VERSION"));
+
+/// A client that layers can be put around.
+pub type Builder = ClientBuilder<BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>>;
+
+/// The two clients.
+#[derive(Clone)]
+pub struct Clients {
+    /// For watches and the lists before them. It has no time-out: a watcher notices by itself when nothing comes.
+    pub watch: Client,
+    /// For all else.
+    pub write: Client,
+}
+
+impl Clients {
+    /// The clients of a configuration.
+    ///
+    /// # Errors
+    /// A configuration that no client can be made of.
+    pub fn new(config: &Config) -> kube::Result<Self> {
+        Self::with(config, Builder::build, Builder::build)
+    }
+
+    /// The same, with layers: `watch` and `write` put theirs around and build. They see each request as it is sent,
+    /// once, since neither client sends one again by itself.
+    ///
+    /// # Errors
+    /// A configuration that no client can be made of.
+    pub fn with(
+        config: &Config,
+        watch: impl FnOnce(Builder) -> Client,
+        write: impl FnOnce(Builder) -> Client,
+    ) -> kube::Result<Self> {
+        let mut config = config.clone();
+        // A request that the server is too busy for goes back to the queue and frees its worker. The client would hold
+        // it, by default for up to a quarter of an hour.
+        config.default_retry = false;
+        config.read_timeout = None;
+        config
+            .headers
+            .push((USER_AGENT, HeaderValue::from_static(AGENT)));
+        let watch = watch(Builder::try_from(config.clone())?);
+        config.read_timeout = Some(READ_TIMEOUT);
+        // Counted from the request, not from when the connection fell idle before it.
+        config.reset_reader_on_write = true;
+        let write = write(Builder::try_from(config)?);
+        Ok(Self { watch, write })
+    }
+}
