@@ -14,7 +14,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::build::selector_text;
+use crate::build::selector;
 use crate::cache::{Child, Key, Origin};
 use crate::context::Context;
 use crate::kind::Kind;
@@ -143,7 +143,7 @@ impl<'a> Objects<'a> {
         let kind = ApiResource::erase::<ControllerRevision>(&());
         let client = self.context.clients.write.clone();
         let api: Api<Live> = Api::namespaced_with(client, self.namespace, &kind);
-        let params = ListParams::default().labels(&selector_text(resource));
+        let params = ListParams::default().labels(&selector_of(resource));
         let answer = api.list(&params).await.map_err(|source| ApiError {
             verb: Verb::List,
             kind: "ControllerRevision",
@@ -228,4 +228,13 @@ impl<'a> Objects<'a> {
             source: Box::new(source),
         }
     }
+}
+
+/// The labels of a resource's pods and revisions, as requests have them.
+fn selector_of(resource: &str) -> String {
+    let labels = selector(resource).into_iter();
+    let labels: Vec<_> = labels
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    labels.join(",")
 }
