@@ -28,8 +28,11 @@ impl LogFormat {
 
 /// Sends log events to standard error. `level` is used where `RUST_LOG` doesn't say otherwise.
 pub fn init_logging(level: &str, format: LogFormat) {
-    // The MQTT and SQL clients are chatty at `info`.
-    let default = format!("{level},sqlx=warn,rumqttc=warn,rumqttc_core=warn");
+    // The MQTT and SQL clients are chatty at `info`; the client of Kubernetes logs each request that fails as an
+    // error, beside whoever handles it.
+    let default = format!(
+        "{level},sqlx=warn,rumqttc=warn,rumqttc_core=warn,kube_client::client::builder=off"
+    );
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
