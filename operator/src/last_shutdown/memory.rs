@@ -76,13 +76,14 @@ enum Answer {
 
 impl Memory {
     /// A pod is as it is. Gives what is to be asked, and whether [`Memory::current`] may be another than before.
-    pub fn seen(&mut self, pod: PodView) -> (Vec<Question>, bool) {
+    pub fn seen(&mut self, mut pod: PodView) -> (Vec<Question>, bool) {
         let is_first = !self.known.contains_key(&pod.resource);
         let known = self.known.entry(pod.resource.clone()).or_default();
         let before = known.last.clone();
         match known.pod.take() {
             Some(former) if former.uid != pod.uid => known.is_gone(former),
-            _ => {}
+            Some(before) => pod.remember(&before),
+            None => {}
         }
         if is_first {
             known.answers = Some(Answers::default());
@@ -94,18 +95,18 @@ impl Memory {
     }
 
     /// A pod is gone, and was like this at the end.
-    pub fn gone(&mut self, pod: PodView) -> bool {
+    pub fn gone(&mut self, mut pod: PodView) -> bool {
         let known = self.known.entry(pod.resource.clone()).or_default();
         let before = known.last.clone();
-        // A late event about another pod changes nothing about the one that there is.
-        if known
-            .pod
-            .as_ref()
-            .is_some_and(|current| current.uid != pod.uid)
-        {
-            return false;
+        match known.pod.take() {
+            // A late event about another pod changes nothing about the one that there is.
+            Some(current) if current.uid != pod.uid => {
+                known.pod = Some(current);
+                return false;
+            }
+            Some(last_seen) => pod.remember(&last_seen),
+            None => {}
         }
-        known.pod = None;
         known.is_gone(pod);
         known.last != before
     }
@@ -306,7 +307,7 @@ impl Answers {
         Some(LastShutdown {
             pod_uid: Some(pod.uid.clone()),
             observed: Some(Observed::Report),
-            budget_seconds: pod.budget_seconds,
+            budget_seconds: pod.budget_seconds(),
             clean,
             cause,
             ..told

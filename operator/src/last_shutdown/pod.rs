@@ -54,8 +54,10 @@ pub struct PodView {
     pub ip: Option<String>,
     /// Whether it is being deleted, or has ended otherwise: no container starts again.
     pub is_over: bool,
-    /// The time that it has, or had, to stop.
-    pub(super) budget_seconds: Option<i64>,
+    /// The time to stop that its spec has.
+    grace_seconds: Option<i64>,
+    /// The time to stop that its deletion gave. The last step of each deletion gives none, so that step does not count.
+    granted_seconds: Option<i64>,
     /// How long the server was still serving after the stop began.
     pub(super) pre_stop: Duration,
     /// Why somebody ended it, such as `EvictionByEvictionAPI`.
@@ -118,14 +120,25 @@ impl PodView {
             ip: status.and_then(|status| status.pod_ip.clone()),
             is_over: pod.metadata.deletion_timestamp.is_some()
                 || matches!(phase, Some("Succeeded" | "Failed")),
-            budget_seconds: pod
+            grace_seconds: spec.and_then(|spec| spec.termination_grace_period_seconds),
+            granted_seconds: pod
                 .metadata
                 .deletion_grace_period_seconds
-                .or_else(|| spec?.termination_grace_period_seconds),
+                .filter(|seconds| *seconds > 0),
             pre_stop: pre_stop(pod),
             disruption: disruption(pod),
             programs: Program::ALL.map(|program| ProgramView::of(pod, program)),
         })
+    }
+
+    /// The time that it had to stop.
+    pub(super) fn budget_seconds(&self) -> Option<i64> {
+        self.granted_seconds.or(self.grace_seconds)
+    }
+
+    /// Takes over what only an earlier look at the same pod shows.
+    pub(super) fn remember(&mut self, before: &Self) {
+        self.granted_seconds = self.granted_seconds.or(before.granted_seconds);
     }
 
     /// What is known of one of the programs.

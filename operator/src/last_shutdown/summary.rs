@@ -34,7 +34,7 @@ pub(super) fn of_pod(pod: &PodView) -> Option<LastShutdown> {
     Some(LastShutdown {
         pod_uid: Some(pod.uid.clone()),
         observed: Some(Observed::Watch),
-        budget_seconds: pod.budget_seconds,
+        budget_seconds: pod.budget_seconds(),
         cause,
         ..summary
     })
@@ -91,8 +91,8 @@ pub(super) fn of_ends(ends: &[(Program, &End)], pre_stop: Duration) -> LastShutd
     }
 }
 
-/// The newer one of what is known here and of what the status says already. Of two about the same instant the one
-/// stays that was seen.
+/// The newer one of what is known here and of what the status says already. Of two about the same instant only one that
+/// was seen replaces what the status says: what is told again by a report is no news.
 pub(super) fn newer<'a>(
     known: Option<&'a LastShutdown>,
     status: Option<&'a LastShutdown>,
@@ -102,7 +102,7 @@ pub(super) fn newer<'a>(
     };
     let was_seen = |ended: &LastShutdown| ended.observed == Some(Observed::Watch);
     let is_older = match (&ours.at, &theirs.at) {
-        (Some(at), Some(other)) if at.0 == other.0 => was_seen(theirs) && !was_seen(ours),
+        (Some(at), Some(other)) if at.0 == other.0 => !was_seen(ours),
         (Some(at), Some(other)) => at.0 < other.0,
         // An end that nobody saw has no time. It came after all that the status says, but about the same pod the
         // status knows as much, or more.

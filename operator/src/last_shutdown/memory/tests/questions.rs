@@ -180,6 +180,22 @@ fn what_was_seen_stays_when_a_restarted_operator_is_told_the_same() {
 }
 
 #[test]
+fn what_was_reported_stays_when_a_restarted_operator_is_told_the_same() {
+    let mut memory = Memory::default();
+    let questions = after_a_forced_deletion(&mut memory);
+    memory.answered(of(&questions, Program::Server), said("server"));
+    memory.answered(of(&questions, Program::Ingestor), said("ingestor"));
+    let status = memory.current(&key(), None);
+
+    let mut memory = Memory::default();
+    let (questions, _) = memory.seen(view(&pod("b", &running(), &running())));
+    memory.answered(of(&questions, Program::Server), said("server"));
+    memory.answered(of(&questions, Program::Ingestor), said("ingestor"));
+    assert_eq!(memory.says().get("podUID"), None, "it knows less now");
+    assert_eq!(memory.current(&key(), status.as_ref()), status);
+}
+
+#[test]
 fn an_answer_that_comes_when_the_pod_is_another_one_means_nothing() {
     let mut memory = Memory::default();
     let questions = after_a_forced_deletion(&mut memory);
