@@ -66,8 +66,8 @@ pub struct RunArgs {
 
     /// Seconds after which a watch that hears nothing counts as dead [default: 330]
     ///
-    /// A quiet watch hears something each minute, and one whose connection is dead begins again after 295 seconds by
-    /// itself. A dead watch makes the operator not ready, and fails liveness if the API server answers otherwise.
+    /// A quiet watch hears something each minute or so, so less than 120 is too little; one whose connection is dead
+    /// begins again after 295 seconds by itself. A dead watch makes the operator not ready, and fails liveness if the API server answers otherwise.
     #[arg(
         long,
         value_name = "SECONDS",

@@ -27,6 +27,7 @@ pub mod live;
 pub mod metrics;
 pub mod names;
 pub mod problem;
+pub mod program;
 pub mod rbac;
 pub mod settings;
 pub mod status;

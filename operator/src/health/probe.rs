@@ -25,13 +25,20 @@ const ANSWER: Duration = Duration::from_secs(5);
 const API: &str = "api";
 const WATCH: &str = "watch";
 
+/// What to do about answers that keep the operator from working.
+const NOT_INSTALLED: &str = "the definition of MeshCoreDeployment is not installed: apply what `meshcore-operator crd` \
+                             prints, or install the chart meshcore-operator-crds";
+const FORBIDDEN: &str = "bind the operator's role to it, as the chart and manifests/ do";
+const UNAUTHORIZED: &str = "the API server does not accept the credentials: check the kubeconfig, or the token of the \
+                            service account";
+
 /// What a direct request met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
     Works,
     /// The API server answered, and what it said keeps us from working.
     Refuses(String),
-    /// The API server did not answer.
+    /// The API server did not answer, or not as one that is well.
     Away(String),
 }
 
@@ -108,8 +115,7 @@ impl Probe {
 
     async fn ask(&mut self, scope: Option<String>) {
         let finding = self.find(scope.as_deref()).await;
-        let has_answered = !matches!(finding, Finding::Away(_));
-        lock(&self.liveness).tried(has_answered, Instant::now());
+        lock(&self.liveness).tried(finding == Finding::Works, Instant::now());
         if self.findings.get(&scope) != Some(&finding) {
             log(&finding);
         }
@@ -131,22 +137,20 @@ impl Probe {
                 return Finding::Away(self.away(&format!("no answer in {} s", ANSWER.as_secs())));
             }
         };
-        match &error {
-            kube::Error::Api(status) if status.is_not_found() => Finding::Refuses(
-                "the definition of MeshCoreDeployment is not installed: apply what `meshcore-operator crd` prints, or \
-                 install the chart meshcore-operator-crds"
-                    .to_owned(),
-            ),
-            kube::Error::Api(status) if status.is_forbidden() => Finding::Refuses(format!(
-                "rights are missing: {}; bind the operator's role to it, as the chart and manifests/ do",
+        let kube::Error::Api(status) = &error else {
+            return Finding::Away(self.away(&chain(&error)));
+        };
+        match status.code {
+            404 => Finding::Refuses(NOT_INSTALLED.to_owned()),
+            403 => Finding::Refuses(format!(
+                "rights are missing: {}; {FORBIDDEN}",
                 status.message
             )),
-            kube::Error::Api(status) if status.code == 401 => Finding::Refuses(
-                "the API server does not accept the credentials: check the kubeconfig, or the token of the service \
-                 account"
-                    .to_owned(),
-            ),
-            _ => Finding::Away(self.away(&chain(&error))),
+            401 => Finding::Refuses(UNAUTHORIZED.to_owned()),
+            code => Finding::Away(format!(
+                "the API server at {} answers with {code}: {}",
+                self.server, status.message
+            )),
         }
     }
 

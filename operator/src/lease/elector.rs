@@ -154,10 +154,8 @@ async fn ask(api: &Api<Lease>, name: &str, request: Request) -> Answer {
     };
     match result {
         Ok(lease) => Answer::Lease(Box::new(lease)),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Answer::Missing,
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-            Answer::Conflict
-        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Answer::Missing,
+        Err(kube::Error::Api(status)) if status.code == 409 => Answer::Conflict,
         Err(error) => Answer::Failed(error.to_string()),
     }
 }

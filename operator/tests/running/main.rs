@@ -4,3 +4,6 @@
 
 mod discovery;
 mod election;
+mod last_shutdown;
+mod operator;
+mod process;
