@@ -45,6 +45,13 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinition, for kubectl apply --server-side -f -
     Crd,
+    /// Ask a program how it is, such as http://127.0.0.1:8080/health/ready, from a container without a shell
+    ///
+    /// Prints the answer. The exit code is 0 if it is 200, else 1.
+    Probe {
+        /// What to ask, beginning with http://
+        url: String,
+    },
 }
 
 /// Flags of `run`.

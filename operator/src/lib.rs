@@ -26,6 +26,8 @@ pub mod lease;
 pub mod live;
 pub mod metrics;
 pub mod names;
+mod plain_http;
+pub mod probe;
 pub mod problem;
 pub mod program;
 pub mod rbac;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use meshcore_lifecycle::{Signals, exit_code};
 use meshcore_operator::args::{Args, Command, Config, RunArgs};
-use meshcore_operator::program;
+use meshcore_operator::{probe, program};
 use meshcore_telemetry::{LogFormat, init_logging};
 
 #[tokio::main]
@@ -17,7 +17,11 @@ async fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), exit_code::FAILED),
     };
     match Args::parse().command {
-        Command::Crd => print_crd(),
+        Command::Crd => print(&meshcore_resource::crd_yaml()),
+        Command::Probe { url } => match probe::probe(&url).await {
+            Ok(answer) => print(&(answer + "\n")),
+            Err(error) => fail(&error, exit_code::FAILED),
+        },
         Command::Run(args) => run(*args, &signals).await,
     }
 }
@@ -39,8 +43,8 @@ async fn run(args: RunArgs, signals: &Signals) -> ExitCode {
     }
 }
 
-fn print_crd() -> ExitCode {
-    match std::io::stdout().write_all(meshcore_resource::crd_yaml().as_bytes()) {
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.into(), exit_code::FAILED),
     }

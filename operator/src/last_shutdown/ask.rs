@@ -3,13 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use meshcore_lifecycle::Report;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+
+use crate::plain_http::{self, HttpError};
 
 use super::memory::{Question, Told};
 
@@ -18,22 +16,16 @@ const TRY: Duration = Duration::from_secs(5);
 /// How long to wait before each try. A program serves from its first moment on, but a `NetworkPolicy` may come later,
 /// or forbid it for ever.
 const WAITS: [u64; 5] = [0, 1, 3, 10, 30];
-/// More than a report ever has.
-const MAX_BYTES: usize = 16 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     #[error("{0} is no address")]
     Address(String),
-    #[error("no connection")]
-    Connect(#[from] std::io::Error),
-    #[error("no answer")]
-    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error("the answer is {0}")]
     Status(StatusCode),
-    #[error("the answer has no end")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the answer is no report")]
     Json(#[from] serde_json::Error),
     #[error("no answer in {} s", TRY.as_secs())]
@@ -77,40 +69,13 @@ fn address(question: &Question) -> Result<SocketAddr, AskError> {
 
 /// `GET /shutdown-report`.
 pub(super) async fn report_of(address: SocketAddr) -> Result<Option<Box<Report>>, AskError> {
-    let answer = timeout(TRY, get(address)).await;
-    let body = answer.map_err(|_| AskError::TimedOut)??;
-    Ok(serde_json::from_slice(&body)?)
-}
-
-async fn get(address: SocketAddr) -> Result<Bytes, AskError> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get("/shutdown-report")
-        .header(header::HOST, address.to_string())
-        .body(Empty::<Bytes>::new())
-        .expect("an address is a good host");
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(AskError::Status(response.status()));
-        }
-        read(response.into_body()).await
-    };
-    tokio::pin!(answer);
-    // The connection has to be driven for the answer to come; no task is left behind when either ends.
-    tokio::select! {
-        answer = &mut answer => answer,
-        ended = connection => {
-            ended?;
-            answer.await
-        }
+    let host = address.to_string();
+    let answer = timeout(TRY, plain_http::get(&host, "/shutdown-report")).await;
+    let (status, body) = answer.map_err(|_| AskError::TimedOut)??;
+    if status != StatusCode::OK {
+        return Err(AskError::Status(status));
     }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, AskError> {
-    let body = Limited::new(body, MAX_BYTES).collect().await;
-    Ok(body.map_err(AskError::Body)?.to_bytes())
+    Ok(serde_json::from_slice(&body)?)
 }
 
 #[cfg(test)]
@@ -148,10 +113,12 @@ mod tests {
             .unwrap()
             .address;
         assert!(matches!(report_of(other).await, Err(AskError::Json(_))));
-        let endless = AdminServer::start(address, axum_router(&"x".repeat(MAX_BYTES + 1))).unwrap();
+        let endless =
+            AdminServer::start(address, axum_router(&"x".repeat(plain_http::MAX_BYTES + 1)))
+                .unwrap();
         assert!(matches!(
             report_of(endless.address).await,
-            Err(AskError::Body(_))
+            Err(AskError::Http(HttpError::Body(_)))
         ));
         let nothing = AdminServer::start(address, axum::Router::new())
             .unwrap()
