@@ -6,6 +6,8 @@
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
 TEST_FEATURES := --features meshcore-ingestor/mutants
+# The tests that run on every supported version of Kubernetes.
+API_TESTS := rules accepted reconcile running delivery
 N ?= 500
 
 help: ## This list
@@ -18,6 +20,8 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 
 test: setup-test setup-kubernetes ## All tests
 	cargo test --workspace $(TEST_FEATURES)
+	@# What speaks to an API server, on the newest Kubernetes too.
+	MESHCORE_KUBERNETES=newest cargo test --workspace $(TEST_FEATURES) $(addprefix --test ,$(API_TESTS))
 
 test-fast: export MESHCORE_KUBERNETES := none
 test-fast: setup-fast ## The tests without kills, power cuts, full disks and Kubernetes
