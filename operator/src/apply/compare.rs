@@ -11,7 +11,7 @@ use meshcore_resource::Amount;
 
 /// Maps that the API server drops when they are empty, as it does with lists and texts. Other empty objects mean
 /// something: `emptyDir: {}` is a volume.
-const MAPS: [&str; 9] = [
+const MAPS: [&str; 11] = [
     "annotations",
     "binaryData",
     "data",
@@ -19,8 +19,20 @@ const MAPS: [&str; 9] = [
     "limits",
     "matchLabels",
     "nodeSelector",
+    "options",
     "requests",
     "selector",
+    "volumeAttributes",
+];
+
+/// Flags and numbers of volumes and mounts that the API server drops when they are false or 0. Others are kept:
+/// `allowPrivilegeEscalation: false` is not the default.
+const FLAGS: [&str; 5] = [
+    "chapAuthDiscovery",
+    "chapAuthSession",
+    "partition",
+    "readOnly",
+    "sslEnabled",
 ];
 
 /// The paths of all desired values that the live object does not have, in the order of the fields.
@@ -135,15 +147,18 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    fn is_one_of(&self, names: &[&str]) -> bool {
+        self.names.last().is_some_and(|name| names.contains(name))
+    }
+
     fn is_dropped_when_empty(&self, desired: &Value) -> bool {
         match desired {
             Value::Null => true,
             Value::String(text) => text.is_empty(),
             Value::Array(items) => items.is_empty(),
-            Value::Object(fields) => {
-                fields.is_empty() && self.names.last().is_some_and(|name| MAPS.contains(name))
-            }
-            Value::Bool(_) | Value::Number(_) => false,
+            Value::Object(fields) => fields.is_empty() && self.is_one_of(&MAPS),
+            Value::Bool(is_set) => !is_set && self.is_one_of(&FLAGS),
+            Value::Number(number) => number.as_i64() == Some(0) && self.is_one_of(&FLAGS),
         }
     }
 }

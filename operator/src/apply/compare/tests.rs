@@ -153,3 +153,19 @@ fn a_restart_annotation_of_others_stays() {
     let live = template(json!({"ours": "1", "kubectl.kubernetes.io/restartedAt": "now"}));
     assert_eq!(differences(Kind::StatefulSet, &desired, &live), [""; 0]);
 }
+
+#[test]
+fn a_flag_that_an_api_server_drops_when_it_is_false_is_no_difference() {
+    let mounts =
+        |mount: Value| json!({"containers": [{"name": "server", "volumeMounts": [mount]}]});
+    let desired = json!({"name": "a", "mountPath": "/a", "readOnly": false, "subPath": ""});
+    let live = json!({"name": "a", "mountPath": "/a"});
+    assert_eq!(in_pod(mounts(desired.clone()), mounts(live)), [""; 0]);
+    let live = json!({"name": "a", "mountPath": "/a", "readOnly": true});
+    assert_eq!(in_pod(mounts(desired), mounts(live)).len(), 1);
+
+    let context =
+        |context: Value| json!({"containers": [{"name": "server", "securityContext": context}]});
+    let desired = json!({"allowPrivilegeEscalation": false});
+    assert_eq!(in_pod(context(desired), context(json!({}))).len(), 1);
+}
