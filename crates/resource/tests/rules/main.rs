@@ -3,5 +3,6 @@
 
 mod api_server;
 mod cel;
+mod definition;
 mod offline;
 mod table;
