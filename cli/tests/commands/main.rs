@@ -7,3 +7,4 @@ mod import;
 mod replay;
 mod simulate;
 mod up;
+mod validate;

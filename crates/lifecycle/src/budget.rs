@@ -87,6 +87,9 @@ impl Default for ShutdownBudget {
 impl ShutdownBudget {
     /// The longest grace period that is accepted, in seconds.
     pub const MAX_TOTAL_SECONDS: u64 = 3600;
+    /// The longest grace period that whoever empties a machine can be expected to wait for, in seconds: cluster
+    /// autoscalers wait for ten minutes.
+    pub const SAFE_TOTAL_SECONDS: u64 = 600;
     /// The smallest margin that is accepted, in seconds.
     pub const MIN_MARGIN_SECONDS: u32 = 5;
     /// The variable of [`Self::pre_stop_seconds`].
@@ -163,6 +166,18 @@ impl ShutdownBudget {
         .sum()
     }
 
+    /// The parts with their names and a plus between them.
+    pub fn parts(&self) -> String {
+        format!(
+            "preStop {} + serverDrain {} + ingestorDrain {} + checkpoint {} + margin {}",
+            self.pre_stop_seconds,
+            self.server_drain_seconds,
+            self.ingestor_drain_seconds,
+            self.checkpoint_seconds,
+            self.margin_seconds,
+        )
+    }
+
     /// Checks the sum and the margin, as the rules of the resource do.
     pub fn validate(&self) -> Result<(), BudgetError> {
         if self.termination_grace_period_seconds() > Self::MAX_TOTAL_SECONDS {
@@ -201,16 +216,8 @@ fn at_least_a_second(seconds: u32) -> Duration {
 
 impl fmt::Display for ShutdownBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "preStop {} + serverDrain {} + ingestorDrain {} + checkpoint {} + margin {} = {} s",
-            self.pre_stop_seconds,
-            self.server_drain_seconds,
-            self.ingestor_drain_seconds,
-            self.checkpoint_seconds,
-            self.margin_seconds,
-            self.termination_grace_period_seconds(),
-        )
+        let sum = self.termination_grace_period_seconds();
+        write!(f, "{} = {sum} s", self.parts())
     }
 }
 

