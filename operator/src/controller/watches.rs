@@ -203,7 +203,10 @@ impl Follow {
     }
 
     fn take(&mut self, event: Event<Live>) {
-        self.works();
+        // That a list begins says nothing about how it goes.
+        if !matches!(event, Event::Init) {
+            self.works();
+        }
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(live) => {
