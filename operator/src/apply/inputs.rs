@@ -1,9 +1,9 @@
 //! Which fields of the resource made a pod template, so that a rollout can be explained and announced by them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use meshcore_resource::MeshCoreDeployment;
-use serde_json::{Map, Value};
+use meshcore_resource::{MeshCoreDeployment, MeshCoreDeploymentSpec, Storage};
+use serde_json::{Map, Value, json};
 
 use super::desired::hash;
 use crate::settings::Settings;
@@ -27,7 +27,8 @@ pub(super) type Inputs = BTreeMap<String, String>;
 /// The fields of the resource, and of the operator's settings where the resource leaves a thing to them.
 pub(super) fn inputs(resource: &MeshCoreDeployment, settings: &Settings) -> Inputs {
     let mut inputs = Inputs::new();
-    let spec = serde_json::to_value(&resource.spec).expect("a spec is JSON");
+    let mut spec = serde_json::to_value(&resource.spec).expect("a spec is JSON");
+    without_defaults(&mut spec);
     for (name, value) in spec.as_object().into_iter().flatten() {
         if !ELSEWHERE.contains(&name.as_str()) {
             add(&mut inputs, &format!("spec.{name}"), value);
@@ -45,15 +46,39 @@ pub(super) fn inputs(resource: &MeshCoreDeployment, settings: &Settings) -> Inpu
     inputs
 }
 
-/// The fields that differ, in order.
+/// The fields that differ, in order. A setting of the operator that a field of the resource takes over from, or gives
+/// way to, is not told beside it.
 pub(super) fn changed(before: &Inputs, after: &Inputs) -> Vec<String> {
-    let names = before.keys().chain(after.keys());
-    let mut names: Vec<_> = names
-        .filter(|name| before.get(*name) != after.get(*name))
-        .collect();
-    names.sort();
-    names.dedup();
-    names.into_iter().cloned().collect()
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differs = |name: &str| before.get(name) != after.get(name);
+    let is_told = |name: &str| match name {
+        "operator.imageRegistry" => !differs("spec.image.registry"),
+        "operator.imageTag" => !differs("spec.image.tag"),
+        _ => true,
+    };
+    let told = names
+        .into_iter()
+        .filter(|name| differs(name) && is_told(name));
+    told.cloned().collect()
+}
+
+/// Takes what is as it would be without a word out of groups of fields, which are written whole or not at all.
+fn without_defaults(spec: &mut Value) {
+    let default = MeshCoreDeploymentSpec::new(Vec::new(), Storage::default());
+    let defaults = json!({
+        "image": default.image,
+        "channels": default.channels,
+        "retention": default.retention,
+        "ingestor": default.ingestor,
+        "server": default.server,
+        "shutdown": default.shutdown,
+        "pod": default.pod,
+    });
+    for (group, fields) in spec.as_object_mut().into_iter().flatten() {
+        if let Value::Object(fields) = fields {
+            fields.retain(|name, value| defaults[group].get(name) != Some(value));
+        }
+    }
 }
 
 /// One level below a field of the spec, and items of lists by their names: `spec.image.tag`,
@@ -84,8 +109,6 @@ fn short(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn settings() -> Settings {
@@ -120,6 +143,7 @@ mod tests {
         let tag = json!({"image": {"tag": "2"}});
         let names = difference(&json!({"image": {"tag": "1"}}), &tag);
         assert_eq!(names, ["spec.image.tag"]);
+        assert_eq!(difference(&json!({}), &tag), ["spec.image.tag"]);
         let hold = json!({"rollout": {"hold": true}, "service": {"port": 81}});
         assert_eq!(difference(&json!({}), &hold), [""; 0]);
     }
