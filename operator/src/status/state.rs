@@ -38,8 +38,11 @@ impl State {
         }
     }
 
-    /// The state that problems make; the first gives the reason, all are told.
+    /// The state that problems make; the gravest gives the reason, all are told.
     pub fn of_problems(problems: &[Problem]) -> Option<Self> {
+        let mut problems: Vec<&Problem> = problems.iter().collect();
+        // It costs one source; the others keep objects from being made.
+        problems.sort_by_key(|problem| problem.reason == Reason::SecretMissing);
         let first = problems.first()?;
         let messages: Vec<_> = problems
             .iter()
@@ -90,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_and_the_first_gives_the_reason() {
+    fn all_problems_are_told_and_the_gravest_gives_the_reason() {
         let problems = [
             Problem::new(Reason::SecretMissing, "one"),
             Problem::new(Reason::NameConflict, "two"),
@@ -98,7 +101,7 @@ mod tests {
         let state = State::of_problems(&problems).unwrap();
         assert_eq!(
             (state.reason, state.message.as_str()),
-            (Reason::SecretMissing, "one; two")
+            (Reason::NameConflict, "two; one")
         );
         assert_eq!(State::of_problems(&[]), None);
     }
