@@ -33,7 +33,7 @@ pub async fn write(
     previous: Option<&MeshCoreDeploymentStatus>,
     status: &MeshCoreDeploymentStatus,
 ) -> Result<Written, ApiError> {
-    if previous == Some(status) {
+    if previous.is_some_and(|previous| says_the_same(previous, status)) {
         return Ok(Written::Unchanged);
     }
     let patch = object(key, uid, &json!({ "status": status }));
@@ -44,6 +44,20 @@ pub async fn write(
     let live = answer.map_err(|source| error(key, source))?;
     context.cache.put_resource(&live, Origin::Update);
     Ok(Written::Anew)
+}
+
+/// Whether a status says what another one said. Somebody else may have put conditions of their own beside ours.
+fn says_the_same(previous: &MeshCoreDeploymentStatus, status: &MeshCoreDeploymentStatus) -> bool {
+    let of_type = |type_: &str| previous.conditions.iter().find(|one| one.type_ == type_);
+    let ours = status
+        .conditions
+        .iter()
+        .filter_map(|one| of_type(&one.type_));
+    let previous = MeshCoreDeploymentStatus {
+        conditions: ours.cloned().collect(),
+        ..previous.clone()
+    };
+    previous == *status
 }
 
 /// Applies an annotation of the resource with this UID, and nothing else of it.
@@ -94,5 +108,38 @@ fn error(key: &Key, source: kube::Error) -> ApiError {
         plural: "meshcoredeployments",
         key: key.clone(),
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(types: &[&str]) -> MeshCoreDeploymentStatus {
+        let condition = |type_: &&str| {
+            json!({"type": type_, "status": "True", "reason": "R", "message": "",
+            "lastTransitionTime": "2026-11-21T00:00:00Z"})
+        };
+        let conditions: Vec<_> = types.iter().map(condition).collect();
+        serde_json::from_value(json!({"observedGeneration": 1, "conditions": conditions})).unwrap()
+    }
+
+    #[test]
+    fn conditions_of_others_and_their_order_are_nothing_to_write_about() {
+        let theirs = status(&["Theirs", "Stalled", "Ready"]);
+        assert!(says_the_same(&theirs, &status(&["Ready", "Stalled"])));
+    }
+
+    #[test]
+    fn a_condition_that_is_missing_is() {
+        assert!(!says_the_same(
+            &status(&["Ready"]),
+            &status(&["Ready", "Stalled"])
+        ));
+        let newer = MeshCoreDeploymentStatus {
+            observed_generation: Some(2),
+            ..status(&["Ready"])
+        };
+        assert!(!says_the_same(&status(&["Ready"]), &newer));
     }
 }
