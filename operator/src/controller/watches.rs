@@ -203,10 +203,7 @@ impl Follow {
     }
 
     fn take(&mut self, event: Event<Live>) {
-        // That a list begins says nothing about how it goes.
-        if !matches!(event, Event::Init) {
-            self.works();
-        }
+        self.works();
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(live) => {

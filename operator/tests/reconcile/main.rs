@@ -1,6 +1,11 @@
 //! The controller in this process against a real API server: what it makes, puts back, leaves alone, and says.
 
+mod claims;
 mod create;
 mod drift;
+mod growth;
+mod rollout;
 mod steady;
+mod stop;
 mod support;
+mod wrong;

@@ -1,17 +1,15 @@
 //! A namespace with an operator of its own, and the words of the tests.
-#![expect(
-    clippy::unwrap_used,
-    clippy::needless_pass_by_value,
-    reason = "helpers of tests, which read better without & before each json!"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod counts;
+mod objects;
+mod waits;
+mod words;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource};
 use meshcore_operator::args::Namespaces;
 use meshcore_operator::backoff::Backoff;
@@ -19,17 +17,14 @@ use meshcore_operator::build::HttpRouteApi;
 use meshcore_operator::controller::{Options, run};
 use meshcore_operator::metrics::Metrics;
 use meshcore_operator::{Clients, Context, Settings, rbac};
-use meshcore_resource::MeshCoreDeployment;
-use meshcore_testkit::kubernetes::{
-    Access, AuditMark, ControlPlane, Namespace, Requests, ready_status, set_pod_status,
-};
-use prometheus_client::encoding::text::encode;
+use meshcore_testkit::kubernetes::{Access, ControlPlane, Namespace};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+pub(crate) use words::{condition, message, minimal, observed, with};
 
 /// How long a state is waited for; a machine that compiles at the same time may take long.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -180,156 +175,6 @@ impl Stage {
     pub(crate) fn api<K: Child>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), self.ns())
     }
-
-    /// Creates a resource, or changes it to this spec.
-    pub(crate) async fn apply(&self, name: &str, spec: Value) -> MeshCoreDeployment {
-        let object = json!({
-            "apiVersion": "meshcore.dev/v1alpha1", "kind": "MeshCoreDeployment",
-            "metadata": {"name": name, "namespace": self.ns()}, "spec": spec,
-        });
-        let params = PatchParams::apply("test").force();
-        let api = self.api::<MeshCoreDeployment>();
-        api.patch(name, &params, &Patch::Apply(object))
-            .await
-            .expect("the resource is accepted")
-    }
-
-    /// Merges a patch into an object.
-    pub(crate) async fn patch<K: Child>(&self, name: &str, patch: Value) -> K {
-        let api = self.api::<K>();
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-            .expect("the patch is accepted")
-    }
-
-    /// Waits until an object is as it should be.
-    pub(crate) async fn until<K: Child>(
-        &self,
-        name: &str,
-        what: &str,
-        is_so: impl Fn(&K) -> bool,
-    ) -> K {
-        let api = self.api::<K>();
-        let mut last = None;
-        let waiting = async {
-            loop {
-                last = api.get_opt(name).await.unwrap();
-                if let Some(object) = last.take_if(|object| is_so(object)) {
-                    return object;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let found = tokio::time::timeout(LIMIT, waiting).await;
-        found.unwrap_or_else(|_| panic!("{name} is not {what}: {last:#?}"))
-    }
-
-    /// Waits until the resource's condition has this status and reason.
-    pub(crate) async fn until_condition(
-        &self,
-        name: &str,
-        type_: &str,
-        status: &str,
-        reason: &str,
-    ) -> MeshCoreDeployment {
-        let what = format!("{type_}={status} {reason}");
-        self.until(name, &what, |resource: &MeshCoreDeployment| {
-            let is_seen = observed(resource) == resource.metadata.generation;
-            is_seen && condition(resource, type_) == (status.to_owned(), reason.to_owned())
-        })
-        .await
-    }
-
-    /// Waits until the pod is there, says that it is ready, and waits until the resource is.
-    pub(crate) async fn until_available(&self, name: &str) -> MeshCoreDeployment {
-        let pod = format!("{name}-0");
-        let pod: Pod = self
-            .until(&pod, "there", |pod: &Pod| {
-                pod.metadata.deletion_timestamp.is_none()
-            })
-            .await;
-        self.pod_says(&pod, &ready_status(&pod)).await;
-        self.until_condition(name, "Ready", "True", "Available")
-            .await
-    }
-
-    /// Says in the kubelet's place how a pod is.
-    pub(crate) async fn pod_says(&self, pod: &Pod, status: &Value) {
-        let name = pod.metadata.name.as_deref().expect("a pod has a name");
-        set_pod_status(&self.api(), name, status)
-            .await
-            .expect("the status is accepted");
-    }
-
-    /// Merges a patch into an object as its kind says, lists by their keys.
-    pub(crate) async fn strategic<K: Child>(&self, name: &str, patch: Value) -> K {
-        let api = self.api::<K>();
-        let patched = api
-            .patch(name, &PatchParams::default(), &Patch::Strategic(patch))
-            .await;
-        patched.expect("the patch is accepted")
-    }
-
-    /// The name of the configuration that the resource's pods mount.
-    pub(crate) async fn config_map(&self, resource: &str) -> String {
-        let set: StatefulSet = self.api().get(resource).await.unwrap();
-        let pod = set.spec.unwrap().template.spec.unwrap();
-        let mut volumes = pod.volumes.into_iter().flatten();
-        volumes
-            .find_map(|volume| volume.config_map)
-            .expect("a configuration is mounted")
-            .name
-    }
-
-    /// A place in the audit log.
-    pub(crate) async fn mark(&self) -> AuditMark {
-        self.plane.audit().mark().await.unwrap()
-    }
-
-    /// What the operator asked for since then.
-    pub(crate) async fn since(&self, mark: AuditMark) -> Requests {
-        let requests = self.plane.audit().since(mark).await.unwrap();
-        requests.by_user(self.access.user())
-    }
-
-    /// Waits until the operator has nothing to do: for a while it asks for nothing.
-    pub(crate) async fn quiet(&self) {
-        let waiting = async {
-            loop {
-                let mark = self.mark().await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                if self.reconciles() > 0 && self.since(mark).await.is_empty() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(LIMIT, waiting)
-            .await
-            .expect("the operator comes to rest");
-    }
-
-    /// How many reconciles the operator has ended.
-    pub(crate) fn reconciles(&self) -> u64 {
-        let operator = self.operator.as_ref().expect("it runs");
-        let mut text = String::new();
-        encode(&mut text, &operator.registry).unwrap();
-        let mut lines = text.lines();
-        let count =
-            lines.find_map(|line| line.strip_prefix("meshcore_operator_reconcile_seconds_count "));
-        count.expect("reconciles are counted").parse().unwrap()
-    }
-
-    /// Waits until the operator has ended so many reconciles.
-    pub(crate) async fn until_reconciles(&self, count: u64) {
-        let waiting = async {
-            while self.reconciles() < count {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(LIMIT, waiting)
-            .await
-            .expect("it reconciles");
-    }
 }
 
 /// Installs the definition of the resource, once for all tests.
@@ -340,38 +185,4 @@ async fn install_crd(plane: &ControlPlane) {
         plane.install_crds(&crd).await.expect("the CRD is accepted");
     };
     INSTALLED.get_or_init(|| install).await;
-}
-
-/// The least that a resource has.
-pub(crate) fn minimal() -> Value {
-    json!({
-        "mqttSources": [{"name": "local", "broker": "mqtt://mosquitto:1883"}],
-        "storage": {"size": "1Gi"},
-    })
-}
-
-/// [`minimal`] with more fields of the spec.
-pub(crate) fn with(more: Value) -> Value {
-    let mut spec = minimal();
-    let more = more.as_object().expect("fields").clone();
-    spec.as_object_mut().unwrap().extend(more);
-    spec
-}
-
-/// The status and the reason of a condition; empty where there is none.
-pub(crate) fn condition(resource: &MeshCoreDeployment, type_: &str) -> (String, String) {
-    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-    let mut found = conditions.filter(|condition| condition.type_ == type_);
-    let found = found.next();
-    found
-        .map(|found| (found.status.clone(), found.reason.clone()))
-        .unwrap_or_default()
-}
-
-/// The generation that the status is about.
-pub(crate) fn observed(resource: &MeshCoreDeployment) -> Option<i64> {
-    resource
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use meshcore_operator::rbac::{OWN_NAMESPACE, Rule, WATCHED, yaml};
+use meshcore_operator::rbac::{OWN_NAMESPACE, WATCHED, yaml};
 use meshcore_testkit::kubernetes::{Access, ControlPlane, Namespace};
 use meshcore_testkit::{Program, free_port, http_get, wait_until};
 use tempfile::TempDir;
@@ -86,18 +86,9 @@ impl Operator {
 
 /// A service account with the rights of the operator in one namespace.
 pub(crate) async fn account(plane: &ControlPlane, namespace: &Namespace) -> Access {
-    account_with(plane, namespace, WATCHED).await
-}
-
-/// A service account with these rights on what is watched.
-pub(crate) async fn account_with(
-    plane: &ControlPlane,
-    namespace: &Namespace,
-    watched: &[Rule],
-) -> Access {
     let name = namespace.name();
     let access = plane.service_account(name, "operator").await.unwrap();
-    let rules = format!("{}{}", yaml(watched), yaml(OWN_NAMESPACE));
+    let rules = format!("{}{}", yaml(WATCHED), yaml(OWN_NAMESPACE));
     let role = format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: operator, namespace: {name}}}\n\
          rules:\n{rules}---\n\
@@ -107,15 +98,5 @@ pub(crate) async fn account_with(
          subjects: [{{kind: ServiceAccount, name: operator, namespace: {name}}}]\n"
     );
     plane.admin().apply_yaml(&role).await.unwrap();
-    // An API server takes a moment to know new rights.
-    let may = ["auth", "can-i", "get", "leases", "-n", name];
-    let limit = tokio::time::Instant::now() + SOON;
-    while access.kubectl(&may).await.is_err() {
-        assert!(
-            tokio::time::Instant::now() < limit,
-            "the rights are not known"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
     access
 }

@@ -8,14 +8,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use meshcore_operator::lease::holder;
-use meshcore_operator::rbac::WATCHED;
 use meshcore_resource::crd_yaml;
 use meshcore_testkit::kubernetes::{
     Component, ControlPlane, Fate, FaultProxy, Namespace, RequestInfo, Version,
 };
 use meshcore_testkit::wait_until;
 
-use crate::operator::{BINARY, Operator, SOON, account, account_with};
+use crate::operator::{BINARY, Operator, SOON, account};
 
 /// How long a stop may take when nothing holds it up.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -211,48 +210,6 @@ async fn missing_rights_are_said_with_the_cure() {
 }
 
 #[tokio::test]
-async fn a_kind_that_must_not_be_watched_is_named_and_costs_no_writes() {
-    let Some(plane) = ControlPlane::shared() else {
-        return;
-    };
-    plane.install_crds(&crd_yaml()).await.unwrap();
-    let namespace = plane.namespace().await.unwrap();
-    let rules: Vec<_> = WATCHED
-        .iter()
-        .filter(|rule| !rule.resources.contains(&"poddisruptionbudgets"))
-        .copied()
-        .collect();
-    let access = account_with(plane, &namespace, &rules).await;
-    plane
-        .admin()
-        .apply_yaml(&RESOURCE.replace("NAMESPACE", namespace.name()))
-        .await
-        .unwrap();
-    let operator = Operator::start(&access, &namespace, &[]);
-    operator.wait_for(
-        "/health/ready",
-        503,
-        "the API server does not let this operator watch PodDisruptionBudget: check its role",
-        SOON,
-    );
-    assert_eq!(operator.get("/health/live").unwrap().0, 200);
-    // All that there is to say is said; the watch is tried again some times in this time.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let mark = plane.audit().mark().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    let requests = plane
-        .audit()
-        .since(mark)
-        .await
-        .unwrap()
-        .by_user(access.user());
-    let refused = requests.clone().only(|entry| entry.code == 403);
-    assert!(!refused.is_empty(), "it is not tried again: {requests}");
-    let writes = requests.writes().only(|entry| entry.resource != "leases");
-    assert_eq!(writes.len(), 0, "{writes}");
-}
-
-#[tokio::test]
 async fn of_two_processes_one_leads_and_the_other_follows_a_kill() {
     let Some(plane) = ControlPlane::shared() else {
         return;
@@ -286,50 +243,6 @@ async fn of_two_processes_one_leads_and_the_other_follows_a_kill() {
         start.elapsed()
     );
     assert_eq!(third.stop(PROMPT).code(), Some(0));
-}
-
-#[tokio::test]
-async fn a_leader_that_stood_still_while_another_took_over_writes_nothing_when_it_goes_on() {
-    let Some(plane) = ControlPlane::shared() else {
-        return;
-    };
-    plane.install_crds(&crd_yaml()).await.unwrap();
-    let namespace = plane.namespace().await.unwrap();
-    let access = account(plane, &namespace).await;
-    let mut first = Operator::start(&access, &namespace, &[]);
-    first.wait_ready();
-    first.wait_to_lead(SOON);
-    first.program.freeze().unwrap();
-    let mut second = Operator::start(&access, &namespace, &[]);
-    second.wait_ready();
-    second.wait_to_lead(Duration::from_secs(20));
-    // Work that both know of when the first one goes on.
-    plane
-        .admin()
-        .apply_yaml(&RESOURCE.replace("NAMESPACE", namespace.name()))
-        .await
-        .unwrap();
-    let sets: Api<StatefulSet> = Api::namespaced(plane.client().await.unwrap(), namespace.name());
-    for _ in 0..200 {
-        if sets.get_opt("bay-area").await.unwrap().is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(second.stop(PROMPT).code(), Some(0));
-
-    let mark = plane.audit().mark().await.unwrap();
-    first.program.thaw().unwrap();
-    let status = first.program.wait(PROMPT).unwrap();
-    assert_eq!(status.code(), Some(1), "{}", first.program.log());
-    let writes = plane
-        .audit()
-        .since(mark)
-        .await
-        .unwrap()
-        .by_user(access.user())
-        .writes();
-    assert_eq!(writes.len(), 0, "{writes}");
 }
 
 #[tokio::test]
