@@ -1,7 +1,7 @@
 # The commands a person types. Everything they need is checked for first, and installed from Debian when it is
 # missing and this is root; without root the line to type is printed. Nothing is upgraded.
 
-.PHONY: help run test test-fast bench torture lint generate setup-fast setup-test setup-kubernetes
+.PHONY: help run test test-fast bench torture lint generate images setup-fast setup-test setup-kubernetes
 .DEFAULT_GOAL := help
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
@@ -39,6 +39,9 @@ torture: setup-test ## N kills and N power cuts (N=500)
 lint: ## Format and clippy, as CI checks them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
+
+images: ## The images as OCI archives, for this machine or another (ARCH=arm64)
+	@scripts/images.sh --table
 
 generate: ## Files that are made from the code, each kept true by a test
 	GENERATE=true cargo test -q -p meshcore-resource --test crd

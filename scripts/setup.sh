@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Checks for the programs that are named, and installs what is missing from Debian. Upgrades nothing.
+# Checks for the programs and files that are named, and installs what is missing from Debian. Upgrades nothing.
 set -euo pipefail
 
 declare -A package=(
   [cc]=gcc [mosquitto]=mosquitto [mosquitto_passwd]=mosquitto [strace]=strace [openssl]=openssl
-  [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs [ip]=iproute2
+  [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs [ip]=iproute2 [readelf]=binutils
+  [/etc/ssl/certs/ca-certificates.crt]=ca-certificates
+  [aarch64-linux-gnu-gcc]=gcc-aarch64-linux-gnu [/usr/aarch64-linux-gnu/include/stdio.h]=libc6-dev-arm64-cross
+  [x86_64-linux-gnu-gcc]=gcc-x86-64-linux-gnu [/usr/x86_64-linux-gnu/include/stdio.h]=libc6-dev-amd64-cross
 )
 PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
 
@@ -15,7 +18,11 @@ fi
 
 missing=()
 for program in cc "$@"; do
-  command -v "$program" >/dev/null || missing+=("${package[$program]:-$program}")
+  case $program in
+    /*) [ -e "$program" ] && continue ;;
+    *) command -v "$program" >/dev/null && continue ;;
+  esac
+  missing+=("${package[$program]:-$program}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
