@@ -44,7 +44,7 @@ images: ## The images as OCI archives, for this machine or another (ARCH=arm64)
 	@scripts/images.sh --table
 
 generate: ## Files that are made from the code, each kept true by a test
-	GENERATE=true cargo test -q -p meshcore-resource --test crd
+	GENERATE=true cargo test -q -p meshcore-resource --test crd --test reference
 	GENERATE=true cargo test -q -p meshcore-operator --test generated --test templates
 	@# Once more for what is made of generated files.
 	GENERATE=true cargo test -q -p meshcore-operator --test generated single_file
