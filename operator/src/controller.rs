@@ -5,8 +5,9 @@ mod memory;
 mod queue;
 mod reconcile;
 mod run;
+mod troubles;
 mod watches;
 
 pub use memory::{Look, Memory, Overruled, Repair, SecretsSeen};
 pub use run::{Options, run};
-pub use watches::WatchTroubles;
+pub use troubles::WatchTroubles;

@@ -26,6 +26,7 @@ pub mod lease;
 pub mod live;
 pub mod metrics;
 pub mod names;
+mod patience;
 mod plain_http;
 pub mod probe;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! One watch for each kind and namespace, each with a back-off of its own: one that fails holds up none of the others.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::core::ApiResource;
@@ -18,8 +18,7 @@ use crate::context::Context;
 use crate::kind::Kind;
 use crate::live::Live;
 use crate::names;
-use crate::problem::Problem;
-use crate::status::Reason;
+use crate::patience::{Patience, Worked};
 
 /// Objects a page of a list. The whole page is in memory at once.
 const PAGE: u32 = 100;
@@ -31,47 +30,6 @@ enum Watched {
     Resources,
     /// Their objects of one kind.
     Children(Kind),
-}
-
-/// Watches that are refused, and why. What they would show is not known then, and that is said in each resource.
-#[derive(Debug, Default)]
-pub struct WatchTroubles {
-    refused: Mutex<BTreeMap<(&'static str, Option<String>), String>>,
-}
-
-impl WatchTroubles {
-    /// What is refused that concerns a namespace.
-    pub fn problems(&self, namespace: &str) -> Vec<Problem> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let concerns =
-            |scope: &Option<String>| scope.as_deref().is_none_or(|scope| scope == namespace);
-        let refused = refused.iter().filter(|((_, scope), _)| concerns(scope));
-        refused
-            .map(|((plural, scope), why)| problem(plural, scope.as_deref(), why))
-            .collect()
-    }
-
-    /// Notes how a watch is; whether that is news.
-    fn set(&self, plural: &'static str, scope: Option<&str>, why: Option<String>) -> bool {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = (plural, scope.map(str::to_owned));
-        match why {
-            Some(why) => refused.insert(id, why).is_none(),
-            None => refused.remove(&id).is_some(),
-        }
-    }
-}
-
-fn problem(plural: &str, scope: Option<&str>, why: &str) -> Problem {
-    let place = scope.map_or_else(
-        || "all namespaces".to_owned(),
-        |scope| format!("namespace {scope}"),
-    );
-    let message = format!(
-        "The operator may not watch {plural} in {place}; grant its service account the verbs get, list and watch on \
-         them there, as its chart does ({why})"
-    );
-    Problem::new(Reason::Forbidden, message)
 }
 
 /// Starts all watches. The receiver hears once from each that has listed what there is, or failed to, and so counts
@@ -169,6 +127,7 @@ struct Follow {
     /// What the list that is being read has named so far.
     listed: HashSet<Key>,
     is_failing: bool,
+    worked: Worked,
 }
 
 impl Follow {
@@ -179,6 +138,7 @@ impl Follow {
             scope,
             listed: HashSet::new(),
             is_failing: false,
+            worked: Worked::default(),
         }
     }
 
@@ -188,7 +148,8 @@ impl Follow {
             self.scope.as_deref(),
             &resource,
         );
-        let mut events = std::pin::pin!(watch(api, self.watched.config()).default_backoff());
+        let patience = self.patience();
+        let mut events = std::pin::pin!(watch(api, self.watched.config()).backoff(patience));
         while let Some(event) = events.next().await {
             let has_listed = matches!(event, Ok(Event::InitDone) | Err(_));
             match event {
@@ -202,8 +163,18 @@ impl Follow {
         }
     }
 
+    fn patience(&mut self) -> Patience {
+        let (patience, worked) = Patience::new();
+        self.worked = worked;
+        patience
+    }
+
     fn take(&mut self, event: Event<Live>) {
-        self.works();
+        self.worked.hear(&event);
+        // A list begins before it is asked for, which says nothing yet.
+        if !matches!(event, Event::Init) {
+            self.works();
+        }
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(live) => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream::select_all;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::{Config, Error, Event};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -18,6 +18,7 @@ use super::memory::{Memory, Question, ResourceKey, Told};
 use super::pod::PodView;
 use crate::args::Namespaces;
 use crate::names;
+use crate::patience::Patience;
 
 /// How many pods are asked at one time.
 const ASKED_AT_ONCE: usize = 8;
@@ -107,7 +108,9 @@ fn events(
         .labels(&names::managed_selector())
         .page_size(PAGE);
     let stream = |namespace: Option<String>, api: Api<Pod>| -> Events {
-        let events = watcher(api, config.clone()).default_backoff();
+        let (patience, worked) = Patience::new();
+        let events = watcher(api, config.clone()).backoff(patience);
+        let events = events.inspect_ok(move |event| worked.hear(event));
         events.map(move |event| (namespace.clone(), event)).boxed()
     };
     let streams: Vec<_> = match namespaces {
