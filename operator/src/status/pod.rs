@@ -18,10 +18,7 @@ pub(crate) fn state(set: Option<&StatefulSet>, pods: &[Pod], is_stopped: bool) -
         return stopped(set, pods);
     }
     let Some(pod) = current(pods) else {
-        return progressing(
-            Reason::Starting,
-            "The StatefulSet has not made its pod yet".to_owned(),
-        );
+        return progressing(Reason::Starting, without_pod(set));
     };
     let name = name(pod);
     if pod.metadata.deletion_timestamp.is_some() {
@@ -188,6 +185,17 @@ fn crashes(status: &ContainerStatus) -> String {
     format!(
         "ended {times} times, last with exit code {} ({meaning}): kubectl logs --previous -c {}",
         ended.exit_code, status.name
+    )
+}
+
+/// A StatefulSet says only in its events what keeps it from making its pod, such as a quota, and those are not watched.
+fn without_pod(set: Option<&StatefulSet>) -> String {
+    let Some(name) = set.and_then(|set| set.metadata.name.as_deref()) else {
+        return "There is no StatefulSet yet".to_owned();
+    };
+    format!(
+        "StatefulSet {name} has not made its pod yet; if it stays so, a quota or a policy may refuse it: kubectl \
+         describe statefulset {name}"
     )
 }
 
