@@ -1,9 +1,10 @@
 //! The size of the claim: it grows where its class lets it, and never shrinks.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Service};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use meshcore_resource::MeshCoreDeployment;
 use serde_json::json;
 
@@ -87,4 +88,53 @@ async fn a_claim_that_may_not_grow_says_so_and_the_rest_goes_on() {
     assert_eq!(service.spec.unwrap().ports.unwrap()[0].port, 8000);
     let resource: MeshCoreDeployment = stage.api().get("mesh").await.unwrap();
     assert_eq!(condition(&resource, "StorageResizing").0, "False");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_asks_for_less_than_its_claim_has_does_not_shrink_it() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let sized = |size: &str| with(json!({"storage": {"size": size}}));
+    stage.apply("mesh", sized("2Gi")).await;
+    stage.until_available("mesh").await;
+    stage.delete::<MeshCoreDeployment>("mesh").await;
+    stage.until_gone::<StatefulSet>("mesh").await;
+
+    stage.apply("mesh", sized("1Gi")).await;
+    let adopted = stage.until_available("mesh").await;
+    let storage = adopted.status.unwrap().storage.unwrap();
+    assert_eq!(storage.requested.as_deref(), Some("2Gi"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_volume_is_gone_is_told() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let class = growing_class(&stage).await;
+    stage
+        .apply(
+            "mesh",
+            with(json!({"storage": {"size": "1Gi", "storageClassName": class}})),
+        )
+        .await;
+    stage
+        .until_condition("mesh", "StorageReady", "True", "ClaimBound")
+        .await;
+    let volumes: Api<PersistentVolume> = Api::all(stage.client.clone());
+    let free = json!({"metadata": {"finalizers": null}});
+    volumes
+        .delete(&class, &DeleteParams::default())
+        .await
+        .unwrap();
+    volumes
+        .patch(&class, &PatchParams::default(), &Patch::Merge(free))
+        .await
+        .unwrap();
+    let lost = stage
+        .until_condition("mesh", "Stalled", "True", "VolumeLost")
+        .await;
+    assert!(message(&lost, "Stalled").contains("mesh-data"));
+    assert_eq!(condition(&lost, "StorageReady").0, "False");
 }

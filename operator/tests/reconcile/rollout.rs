@@ -198,8 +198,7 @@ async fn a_pod_that_is_stuck_on_an_older_template_is_deleted() {
             pod.metadata.uid != old.metadata.uid
         })
         .await;
-    let events = stage.event_reasons("mesh").await;
-    assert!(events.contains(&"StuckPodDeleted".to_owned()), "{events:?}");
+    stage.until_event("mesh", "StuckPodDeleted").await;
 
     stage.patch::<StatefulSet>("mesh", partition(0)).await;
     stage
@@ -231,6 +230,5 @@ async fn a_container_that_crashes_is_told_with_its_exit_code() {
     for part in ["ingestor", "mesh-0", "exit code 3", "store"] {
         assert!(text.contains(part), "{text}");
     }
-    let events = stage.event_reasons("mesh").await;
-    assert!(events.contains(&"CrashLoop".to_owned()), "{events:?}");
+    stage.until_event("mesh", "CrashLoop").await;
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Stage, minimal};
+use k8s_openapi::jiff::Timestamp;
+use meshcore_resource::MeshCoreDeployment;
+
+use crate::support::{Stage, find_condition, minimal, observed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_starts_anew_writes_nothing() {
@@ -39,4 +42,37 @@ async fn looking_again_without_a_reason_writes_nothing() {
     stage.until_reconciles(before + 10).await;
     let requests = stage.since(mark).await;
     assert_eq!(requests.len(), 0, "{requests}");
+}
+
+/// When the status of a condition changed last.
+fn since(resource: &MeshCoreDeployment, type_: &str) -> Timestamp {
+    let condition = find_condition(resource, type_).expect("it is there");
+    condition.last_transition_time.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_condition_moves_with_its_status_alone() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    stage.apply("mesh", minimal()).await;
+    let first = stage
+        .until_condition("mesh", "Ready", "False", "Starting")
+        .await;
+    // Times are whole seconds: another one has to begin.
+    while Timestamp::now().as_second() <= since(&first, "Ready").as_second() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.touch("mesh").await;
+    let second = stage
+        .until_condition("mesh", "Ready", "False", "Starting")
+        .await;
+    assert!(observed(&second) > observed(&first));
+    let third = stage.until_available("mesh").await;
+    for type_ in ["Ready", "Reconciling", "Stalled"] {
+        assert_eq!(since(&second, type_), since(&first, type_), "{type_}");
+    }
+    assert!(since(&third, "Ready") > since(&first, "Ready"));
+    assert!(since(&third, "Reconciling") > since(&first, "Reconciling"));
+    assert_eq!(since(&third, "Stalled"), since(&first, "Stalled"));
 }

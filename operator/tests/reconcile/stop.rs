@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PropagationPolicy};
 use meshcore_operator::names;
 use meshcore_resource::MeshCoreDeployment;
 use serde_json::json;
@@ -168,4 +168,33 @@ async fn a_claim_that_is_to_be_deleted_goes_with_its_resource() {
     stage.delete::<MeshCoreDeployment>("mesh").await;
     stage.until_gone::<MeshCoreDeployment>("mesh").await;
     stage.until_gone::<PersistentVolumeClaim>("mesh-data").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_orphaning_deletion_left_is_taken_over_without_a_restart() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    stage.apply("mesh", minimal()).await;
+    stage.until_available("mesh").await;
+    let pod: Pod = stage.api().get("mesh-0").await.unwrap();
+    let orphaning = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    let resources = stage.api::<MeshCoreDeployment>();
+    resources.delete("mesh", &orphaning).await.unwrap();
+    stage.until_gone::<MeshCoreDeployment>("mesh").await;
+
+    let anew = stage.apply("mesh", minimal()).await;
+    stage.until_available("mesh").await;
+    stage
+        .until("mesh", "of the new resource", |set: &StatefulSet| {
+            let owners = set.metadata.owner_references.iter().flatten();
+            owners.map(|owner| &owner.uid).eq(&anew.metadata.uid)
+        })
+        .await;
+    stage.quiet().await;
+    let kept: Pod = stage.api().get("mesh-0").await.unwrap();
+    assert_eq!(kept.metadata.uid, pod.metadata.uid);
 }

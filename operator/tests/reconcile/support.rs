@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-pub(crate) use words::{condition, message, minimal, observed, with};
+pub(crate) use words::{condition, find_condition, message, minimal, observed, with};
 
 /// How long a state is waited for; a machine that compiles at the same time may take long.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -81,6 +81,11 @@ impl Stage {
     pub(crate) async fn without_operator() -> Option<Self> {
         let plane = ControlPlane::shared()?;
         install_crd(plane).await;
+        Some(Self::on(plane).await)
+    }
+
+    /// The same on a control plane that has some definition of the resource.
+    pub(crate) async fn on(plane: &'static ControlPlane) -> Self {
         let namespace = plane.namespace().await.expect("a namespace");
         let access = plane
             .service_account(namespace.name(), "operator")
@@ -102,7 +107,7 @@ impl Stage {
             operator: None,
         };
         stage.grant(rbac::WATCHED).await;
-        Some(stage)
+        stage
     }
 
     /// Gives the operator exactly these rights in the namespace.

@@ -7,3 +7,4 @@ mod election;
 mod last_shutdown;
 mod operator;
 mod process;
+mod secrets;

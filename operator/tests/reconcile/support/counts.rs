@@ -20,10 +20,15 @@ impl Stage {
     }
     /// Waits until the operator has nothing to do: for a while it asks for nothing.
     pub(crate) async fn quiet(&self) {
+        self.quiet_for(Duration::from_millis(500)).await;
+    }
+
+    /// Waits until the operator has asked for nothing for so long.
+    pub(crate) async fn quiet_for(&self, while_: Duration) {
         let waiting = async {
             loop {
                 let mark = self.mark().await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(while_).await;
                 if self.reconciles() > 0 && self.since(mark).await.is_empty() {
                     return;
                 }
@@ -33,6 +38,7 @@ impl Stage {
             .await
             .expect("the operator comes to rest");
     }
+
     /// How many reconciles the operator has ended.
     pub(crate) fn reconciles(&self) -> u64 {
         let operator = self.operator.as_ref().expect("it runs");

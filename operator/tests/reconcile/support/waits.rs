@@ -69,4 +69,20 @@ impl Stage {
         let gone = tokio::time::timeout(LIMIT, waiting).await;
         gone.unwrap_or_else(|_| panic!("{name} stays"));
     }
+
+    /// Waits until there is an event about a resource; it comes after the status that it tells of.
+    pub(crate) async fn until_event(&self, name: &str, reason: &str) {
+        let waiting = async {
+            while !self
+                .event_reasons(name)
+                .await
+                .iter()
+                .any(|one| one == reason)
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let told = tokio::time::timeout(LIMIT, waiting).await;
+        told.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
+    }
 }

@@ -26,7 +26,10 @@ pub(crate) fn with(more: Value) -> Value {
 }
 
 /// A condition of a resource.
-fn find_condition<'a>(resource: &'a MeshCoreDeployment, type_: &str) -> Option<&'a Condition> {
+pub(crate) fn find_condition<'a>(
+    resource: &'a MeshCoreDeployment,
+    type_: &str,
+) -> Option<&'a Condition> {
     let mut conditions = resource.status.iter().flat_map(|status| &status.conditions);
     conditions.find(|condition| condition.type_ == type_)
 }
