@@ -7,21 +7,43 @@ use http::{Request, Response};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use tower::BoxError;
+use tower::timeout::{Timeout, TimeoutLayer};
 use tower::util::BoxService;
 
-/// How long an answer may take. Every request is small; an answer that takes longer won't come.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a part of an answer. Every request is small; an answer that takes longer won't come.
+    pub answer: Duration,
+    /// For the beginning of a watch or of the list before it. A list may be long, and wait in the server's queue.
+    pub watch: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(10),
+            watch: Duration::from_mins(1),
+        }
+    }
+}
 
 /// Who asks, for the API server's logs.
 const AGENT: &str = concat!("meshcore-operator/", env!("CARGO_PKG_VERSION"));
 
 /// A client that layers can be put around.
-pub type Builder = ClientBuilder<BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>>;
+pub type Builder = ClientBuilder<Sending>;
+
+/// The same for watches.
+pub type WatchBuilder = ClientBuilder<Timeout<Sending>>;
+
+type Sending = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
 /// The two clients.
 #[derive(Clone)]
 pub struct Clients {
-    /// For watches and the lists before them. It has no time-out: a watcher notices by itself when nothing comes.
+    /// For watches and the lists before them. Only the beginning of an answer has a time-out: a watcher notices by
+    /// itself when nothing comes later.
     pub watch: Client,
     /// For all else.
     pub write: Client,
@@ -33,7 +55,12 @@ impl Clients {
     /// # Errors
     /// A configuration that no client can be made of.
     pub fn new(config: &Config) -> kube::Result<Self> {
-        Self::with(config, Builder::build, Builder::build)
+        Self::with(
+            config,
+            Patience::default(),
+            WatchBuilder::build,
+            Builder::build,
+        )
     }
 
     /// The same, with layers: `watch` and `write` put theirs around and build. They see each request as it is sent,
@@ -43,7 +70,8 @@ impl Clients {
     /// A configuration that no client can be made of.
     pub fn with(
         config: &Config,
-        watch: impl FnOnce(Builder) -> Client,
+        patience: Patience,
+        watch: impl FnOnce(WatchBuilder) -> Client,
         write: impl FnOnce(Builder) -> Client,
     ) -> kube::Result<Self> {
         let mut config = config.clone();
@@ -54,8 +82,9 @@ impl Clients {
         config
             .headers
             .push((USER_AGENT, HeaderValue::from_static(AGENT)));
-        let watch = watch(Builder::try_from(config.clone())?);
-        config.read_timeout = Some(READ_TIMEOUT);
+        let begins = TimeoutLayer::new(patience.watch);
+        let watch = watch(Builder::try_from(config.clone())?.with_layer(&begins));
+        config.read_timeout = Some(patience.answer);
         // Counted from the request, not from when the connection fell idle before it.
         config.reset_reader_on_write = true;
         let write = write(Builder::try_from(config)?);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use kube::{Client, Config};
 
-use crate::clients::Clients;
+use crate::clients::{Clients, Patience, WatchBuilder};
 use crate::health::Watches;
 use crate::lease::{Leadership, WriteGate};
 use crate::metrics::{Metrics, ObserveApi};
@@ -55,6 +55,7 @@ impl Connection {
         let gate = WriteGate::new(leadership.clone());
         let clients = Clients::with(
             &self.config,
+            Patience::default(),
             |builder| builder.with_layer(&watching).build(),
             |builder| builder.with_layer(&writing).with_layer(&gate).build(),
         );
@@ -64,9 +65,12 @@ impl Connection {
     /// A client with connections of its own, for what must work whatever the controller's do.
     pub(super) fn direct(&self) -> Result<Client> {
         let observe = ObserveApi::new(Arc::clone(&self.metrics));
-        let clients = Clients::with(&self.config, crate::clients::Builder::build, |builder| {
-            builder.with_layer(&observe).build()
-        });
+        let clients = Clients::with(
+            &self.config,
+            Patience::default(),
+            WatchBuilder::build,
+            |builder| builder.with_layer(&observe).build(),
+        );
         Ok(clients
             .context("no client can be made of this kubeconfig")?
             .write)
