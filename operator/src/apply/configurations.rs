@@ -42,17 +42,29 @@ impl Work<'_> {
         if unused.is_empty() || !self.is_time_to_look(&set, &unused) {
             return Ok(());
         }
+        let looked = self.delete_unrevised(&unused).await;
+        if !matches!(looked, Ok(Some(()))) {
+            // The reconcile that tries again what failed looks again.
+            self.memory.look = None;
+        }
+        looked.map(drop)
+    }
+
+    /// Deletes those that no revision names; `None` where a request was refused.
+    async fn delete_unrevised(&mut self, unused: &[Arc<Child>]) -> Result<Option<()>, ApiError> {
         let Some(revised) = self.revised_configurations().await? else {
-            return Ok(());
+            return Ok(None);
         };
         for child in unused
             .iter()
             .filter(|child| !revised.contains(&*child.name))
         {
             let deleted = self.delete(child).await;
-            self.or_noted(deleted.map(Some))?;
+            if self.or_noted(deleted.map(Some))?.is_none() {
+                return Ok(None);
+            }
         }
-        Ok(())
+        Ok(Some(()))
     }
 
     /// Configurations of ours that neither the StatefulSet nor a pod names.
@@ -100,6 +112,10 @@ impl Work<'_> {
         let last = self.memory.look.take().filter(|last| last.about == about);
         let count = match last {
             Some(last) if last.at + LOOKS.delay(last.count, 0.0) > now => {
+                if last.count <= PROMPT_LOOKS {
+                    self.applied
+                        .again(last.at + LOOKS.delay(last.count, 0.0) - now);
+                }
                 self.memory.look = Some(last);
                 return false;
             }
