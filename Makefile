@@ -32,9 +32,10 @@ bench: setup-test ## Figures beside the limits of this machine
 	cargo build --release --bin meshcore-ingestor --bin meshcore-server --bin meshcore-bench
 	target/release/meshcore-bench
 
-torture: setup-test ## N kills and N power cuts (N=500)
+torture: setup-test setup-kubernetes ## N kills and N power cuts (N=500); the operator while each request fails
 	TORTURE_KILLS=$(N) TORTURE_CUTS=$(N) cargo test -p meshcore-ingestor $(TEST_FEATURES) \
 		--test torture -- --test-threads=1 --nocapture
+	MESHCORE_FAULTS=all cargo test -p meshcore-operator --test resilience -- --nocapture calls::
 
 lint: ## Format and clippy, as CI checks them
 	cargo fmt --all --check

@@ -37,7 +37,7 @@ pub use access::Access;
 pub use audit::{AuditEntry, AuditLog, AuditMark, Requests};
 pub use component::Component;
 pub use control_plane::ControlPlane;
-pub use faults::{Fate, FaultProxy, Moment, Plan, RequestInfo, SeededFaults, Seen};
+pub use faults::{Fate, FaultProxy, Moment, Plan, RequestInfo, SeededFaults, Seen, fault_seed};
 pub use namespace::Namespace;
 pub use pods::{ReadyPods, ready_status, set_pod_status, waiting_status};
 pub use programs::{Version, gateway_api_crds, gitops_crds, helm, kubectl, lua};

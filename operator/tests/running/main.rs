@@ -5,6 +5,7 @@
 mod discovery;
 mod election;
 mod last_shutdown;
+#[path = "../common/operator.rs"]
 mod operator;
 mod process;
 mod secrets;

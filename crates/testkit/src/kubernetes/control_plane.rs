@@ -17,7 +17,6 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition as _;
-use rustix::process::Signal;
 
 use super::access::{Access, Credential};
 use super::audit::{self, AuditLog};
@@ -240,12 +239,12 @@ impl ControlPlane {
 
     /// Freezes a component: connections stay open, and nothing is answered.
     pub fn pause(&self, component: Component) -> Result<()> {
-        self.with(component, |program| program.signal(Signal::STOP))
+        self.with(component, |program| program.freeze())
     }
 
     /// Lets a component go on after [`Self::pause`].
     pub fn resume(&self, component: Component) -> Result<()> {
-        self.with(component, |program| program.signal(Signal::CONT))
+        self.with(component, |program| program.thaw())
     }
 
     /// Kills a component; connections break and new ones are refused.

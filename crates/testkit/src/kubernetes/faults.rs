@@ -10,4 +10,4 @@ mod watch;
 pub use plan::{Fate, Moment, Plan};
 pub use proxy::{FaultProxy, Seen};
 pub use request::RequestInfo;
-pub use seeded::SeededFaults;
+pub use seeded::{SeededFaults, fault_seed};

@@ -30,6 +30,8 @@ pub enum Fate {
     CutWatchAfter(usize),
     /// Of the answer's events this many come, then one that says the resource version is too old. For watches.
     ExpireWatchAfter(usize),
+    /// Of the answer's events this many come, then it is over, as when its time is up. For watches.
+    EndWatchAfter(usize),
 }
 
 impl Fate {

@@ -214,6 +214,7 @@ impl Shared {
             Fate::HangAfter => pending().await,
             Fate::CutWatchAfter(count) => Ok(watch_of(answer, count, End::Broken)),
             Fate::ExpireWatchAfter(count) => Ok(watch_of(answer, count, End::Expired)),
+            Fate::EndWatchAfter(count) => Ok(watch_of(answer, count, End::Orderly)),
             _ => Ok(answer.map(|body| body.map_err(Failure::from).boxed_unsync())),
         }
     }

@@ -22,12 +22,7 @@ impl SeededFaults {
     /// # Panics
     /// When the variable holds no number.
     pub fn new(percent: u64) -> Self {
-        let seed = std::env::var("MESHCORE_FAULT_SEED").map_or_else(
-            |_| crate::kubernetes::random(),
-            |seed| seed.parse().expect("MESHCORE_FAULT_SEED is a number"),
-        );
-        crate::announce(&format!("faults by MESHCORE_FAULT_SEED={seed}"));
-        Self::with_seed(seed, percent)
+        Self::with_seed(fault_seed(), percent)
     }
 
     /// Faults in `percent` of the requests, by this seed.
@@ -111,6 +106,19 @@ impl Plan for SeededFaults {
         let at = usize::try_from(chance % menu.len() as u64).unwrap_or_default();
         menu[at]
     }
+}
+
+/// The seed in `MESHCORE_FAULT_SEED` or a random one, which is said.
+///
+/// # Panics
+/// When the variable holds no number.
+pub fn fault_seed() -> u64 {
+    let seed = std::env::var("MESHCORE_FAULT_SEED").map_or_else(
+        |_| crate::kubernetes::random(),
+        |seed| seed.parse().expect("MESHCORE_FAULT_SEED is a number"),
+    );
+    crate::announce(&format!("faults by MESHCORE_FAULT_SEED={seed}"));
+    seed
 }
 
 /// A number in which each bit depends on all bits of the one before (the finalizer of `SplitMix64`).

@@ -21,6 +21,8 @@ pub(super) enum End {
     Broken,
     /// The last event says why, and the stream ends in order.
     Expired,
+    /// The stream ends in order, and nobody says why.
+    Orderly,
 }
 
 /// The first `count` events of a watch and an end that the API server didn't choose.
@@ -32,6 +34,7 @@ pub(super) fn cut(body: Body, count: usize, end: End) -> Events {
         match end {
             End::Broken => Err(Failure::from("a fault of the tests: the watch is cut")),
             End::Expired => Ok(Bytes::from(expired_event())),
+            End::Orderly => Ok(Bytes::new()),
         }
     });
     StreamBody::new(events.chain(last).map(|part| part.map(Frame::data)).boxed())
