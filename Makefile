@@ -28,8 +28,8 @@ test-fast: setup-fast ## The tests without kills, power cuts, full disks and Kub
 	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor --exclude meshcore-store
 	cargo test -p meshcore-ingestor -p meshcore-store --lib
 
-bench: setup-test ## Figures beside the limits of this machine
-	cargo build --release --bin meshcore-ingestor --bin meshcore-server --bin meshcore-bench
+bench: setup-test setup-kubernetes ## Figures beside the limits of this machine
+	cargo build --release --bin meshcore-ingestor --bin meshcore-server --bin meshcore-operator --bin meshcore-bench
 	target/release/meshcore-bench
 
 torture: setup-test setup-kubernetes ## N kills and N power cuts (N=500); the operator while each request fails

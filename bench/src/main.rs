@@ -10,6 +10,7 @@ mod latency;
 mod live;
 mod machine;
 mod measure;
+mod operator;
 mod packet;
 mod queries;
 mod restart;
@@ -54,6 +55,10 @@ pub(crate) struct Options {
     /// The server's binary [default: meshcore-server beside this program]
     #[arg(long = "server", value_name = "FILE")]
     server: Option<PathBuf>,
+
+    /// The operator's binary [default: meshcore-operator beside this program]
+    #[arg(long = "operator", value_name = "FILE")]
+    operator: Option<PathBuf>,
 }
 
 /// A part of the table.
@@ -75,6 +80,8 @@ enum Section {
     Serve,
     /// The live feed
     Live,
+    /// The operator on a control plane
+    Operator,
 }
 
 impl Options {
@@ -93,6 +100,14 @@ impl Options {
             .prefix("bench-")
             .tempdir_in(&parent)
             .with_context(|| format!("make a folder in {}", parent.display()))
+    }
+
+    /// The operator's binary.
+    pub(crate) fn operator(&self) -> Result<PathBuf> {
+        match &self.operator {
+            Some(file) => Ok(file.clone()),
+            None => Ok(this_folder()?.join("meshcore-operator")),
+        }
     }
 
     /// The server's binary.
@@ -153,6 +168,7 @@ fn main() -> Result<()> {
             Section::Queries => queries::run(&options),
             Section::Serve => serve::run(&options),
             Section::Live => live::run(&options),
+            Section::Operator => operator::run(&options),
         }?);
     }
     for fact in facts {
