@@ -1,7 +1,7 @@
 # The commands a person types. Everything they need is checked for first, and installed from Debian when it is
 # missing and this is root; without root the line to type is printed. Nothing is upgraded.
 
-.PHONY: help run test test-fast bench torture lint generate images setup-fast setup-test setup-kubernetes
+.PHONY: help run test test-fast bench torture cluster-up cluster-down lint generate images setup-fast setup-test setup-kubernetes
 .DEFAULT_GOAL := help
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
@@ -37,6 +37,14 @@ torture: setup-test setup-kubernetes ## N kills and N power cuts (N=500); the op
 		--test torture -- --test-threads=1 --nocapture
 	MESHCORE_FAULTS=all cargo test -p meshcore-operator --test resilience -- --nocapture calls::
 
+cluster-up: setup-kubernetes ## A Kubernetes on this machine with our images, as the tests have it; needs root
+	@cargo build --quiet --package meshcore-e2e --bin meshcore-cluster
+	@target/debug/meshcore-cluster up
+
+cluster-down: ## The end of that
+	@cargo build --quiet --package meshcore-e2e --bin meshcore-cluster
+	@target/debug/meshcore-cluster down
+
 lint: ## Format and clippy, as CI checks them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
@@ -56,6 +64,7 @@ setup-fast:
 setup-test:
 	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4 ip
 
+# What a node is made of, beside what is built for it. Without root there is none, and its tests are skipped.
 setup-kubernetes:
-	@scripts/setup.sh
+	@[ "$$(id -u)" -ne 0 ] || scripts/setup.sh buildah containerd ctr runc /usr/lib/cni/bridge iptables conntrack mkfs.xfs ip
 	@scripts/kubernetes.sh >/dev/null

@@ -4,6 +4,7 @@
 #   1.34         etcd, kube-apiserver, kube-controller-manager, kubectl: what tests use by default
 #   newest       kube-apiserver and kube-controller-manager of the newest minor version
 #   node         kube-scheduler, kubelet and kube-proxy of 1.34
+#   coredns      CoreDNS
 #   helm-3, helm-4
 #   gateway-api  the CRDs of the Gateway API
 #   gitops       the CRDs of Argo CD and Flux
@@ -27,8 +28,8 @@ module_of() {
   case $1 in
     1.34 | node) echo kubernetes-1.34 ;;
     newest) echo kubernetes-newest ;;
-    helm-3 | helm-4 | gateway-api | gitops | lua) echo "$1" ;;
-    *) say "there is no set $1; there are 1.34, newest, node, helm-3, helm-4, gateway-api, gitops and lua"; exit 2 ;;
+    coredns | helm-3 | helm-4 | gateway-api | gitops | lua) echo "$1" ;;
+    *) say "there is no set $1; there are 1.34, newest, node, coredns, helm-3, helm-4, gateway-api, gitops and lua"; exit 2 ;;
   esac
 }
 
@@ -107,6 +108,7 @@ fill() {
       ;;
     newest) build "$out" "$version" $commands/kube-apiserver $commands/kube-controller-manager ;;
     node) build "$out" "$version" $commands/kube-scheduler $commands/kubelet $commands/kube-proxy ;;
+    coredns) build "$out" "" . ;;
     helm-3) build "$out" "" helm.sh/helm/v3/cmd/helm ;;
     helm-4) build "$out" "" helm.sh/helm/v4/cmd/helm ;;
     gateway-api)
@@ -144,7 +146,7 @@ make_set() {
   say "built $name in $((SECONDS - started)) s: $folder"
 }
 
-[ $# -gt 0 ] || set -- 1.34 newest helm-3 helm-4 gateway-api gitops lua
+[ $# -gt 0 ] || set -- 1.34 newest node coredns helm-3 helm-4 gateway-api gitops lua
 for name in "$@"; do
   folder=$(folder_of "$name")
   [ -e "$folder" ] || make_set "$name" "$folder"

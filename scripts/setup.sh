@@ -4,6 +4,7 @@ set -euo pipefail
 
 declare -A package=(
   [cc]=gcc [mosquitto]=mosquitto [mosquitto_passwd]=mosquitto [strace]=strace [openssl]=openssl
+  [/usr/lib/cni/bridge]=containernetworking-plugins [ctr]=containerd
   [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs [ip]=iproute2 [readelf]=binutils
   [/etc/ssl/certs/ca-certificates.crt]=ca-certificates
   [aarch64-linux-gnu-gcc]=gcc-aarch64-linux-gnu [/usr/aarch64-linux-gnu/include/stdio.h]=libc6-dev-arm64-cross

@@ -25,20 +25,26 @@ use anyhow::{Context, Result};
 mod access;
 mod audit;
 mod authority;
+mod cluster;
 mod component;
 mod control_plane;
+mod disks;
 mod faults;
 mod janitor;
 mod namespace;
+mod node;
 mod pods;
 mod programs;
 
 pub use access::Access;
 pub use audit::{AuditEntry, AuditLog, AuditMark, Requests};
+pub use cluster::{Cluster, archives, build_cluster};
 pub use component::Component;
 pub use control_plane::ControlPlane;
+pub use disks::Disks;
 pub use faults::{Fate, FaultProxy, Moment, Plan, RequestInfo, SeededFaults, Seen, fault_seed};
 pub use namespace::Namespace;
+pub use node::{NODE, NODE_ADDRESS};
 pub use pods::{ReadyPods, ready_status, set_pod_status, waiting_status};
 pub use programs::{Version, gateway_api_crds, gitops_crds, helm, kubectl, lua};
 

@@ -21,7 +21,12 @@ pub struct Publisher {
 impl Publisher {
     /// Connects to the broker at `port`; `in_flight` messages may be unacknowledged.
     pub fn start(port: u16, client_id: &str, in_flight: u16) -> Result<Self> {
-        let mut options = MqttOptions::new(client_id, Broker::tcp("127.0.0.1", port));
+        Self::start_at("127.0.0.1", port, client_id, in_flight)
+    }
+
+    /// [`Self::start`] for a broker elsewhere.
+    pub fn start_at(host: &str, port: u16, client_id: &str, in_flight: u16) -> Result<Self> {
+        let mut options = MqttOptions::new(client_id, Broker::tcp(host, port));
         options
             .set_clean_session(false)
             .set_inflight(in_flight)

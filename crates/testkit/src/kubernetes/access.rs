@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::io::AsyncWriteExt;
@@ -138,7 +140,20 @@ impl Access {
         command
     }
 
+    /// A kubeconfig for those who reach the API server at another address, and don't see its folder.
+    pub fn kubeconfig_elsewhere(&self, server: &str) -> Result<String> {
+        let authority = std::fs::read(self.folder.join("ca.crt"))?;
+        let data = format!("certificate-authority-data: {}", STANDARD.encode(authority));
+        Ok(self.kubeconfig_with(server, &data))
+    }
+
     fn kubeconfig_text(&self) -> String {
+        let file = self.folder.join("ca.crt");
+        let file = format!("certificate-authority: {}", file.display());
+        self.kubeconfig_with(&self.server, &file)
+    }
+
+    fn kubeconfig_with(&self, server: &str, authority: &str) -> String {
         let user = match &self.credential {
             Credential::Token(token) => format!("token: {token}"),
             Credential::Certificate { certificate, key } => format!(
@@ -150,12 +165,10 @@ impl Access {
         format!(
             "apiVersion: v1\n\
              kind: Config\n\
-             clusters: [{{name: tests, cluster: {{server: \"{}\", certificate-authority: {}}}}}]\n\
+             clusters: [{{name: tests, cluster: {{server: \"{server}\", {authority}}}}}]\n\
              users: [{{name: user, user: {{{user}}}}}]\n\
              contexts: [{{name: tests, context: {{cluster: tests, user: user}}}}]\n\
-             current-context: tests\n",
-            self.server,
-            self.folder.join("ca.crt").display(),
+             current-context: tests\n"
         )
     }
 }

@@ -8,6 +8,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use super::node::NODE_ADDRESS;
+
 /// Certificates and keys in a folder.
 pub(super) struct Authority {
     folder: PathBuf,
@@ -29,13 +31,15 @@ impl Authority {
             folder: folder.to_owned(),
             issuer: Issuer::new(parameters, key),
         };
-        let mut server = CertificateParams::new([
-            "127.0.0.1".to_owned(),
-            "localhost".to_owned(),
-            "kubernetes.default.svc".to_owned(),
-        ])?;
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        authority.sign("server", &server)?;
+        let names = [
+            "127.0.0.1",
+            "localhost",
+            "kubernetes.default.svc",
+            // Where pods find it: the first address of Services.
+            "10.96.0.1",
+            NODE_ADDRESS,
+        ];
+        authority.server("server", &names)?;
         let tokens = KeyPair::generate()?;
         std::fs::write(folder.join("tokens.key"), tokens.serialize_pem())?;
         std::fs::write(folder.join("tokens.pub"), tokens.public_key_pem())?;
@@ -47,8 +51,28 @@ impl Authority {
         self.folder.join("ca.crt")
     }
 
+    /// `<file>.crt` and `<file>.key` for what serves under these names and addresses.
+    pub(super) fn server(&self, file: &str, names: &[&str]) -> Result<()> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names)?;
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(file, &parameters)?;
+        Ok(())
+    }
+
     /// A certificate, and its key, that proves a user and the group it is in.
     pub(super) fn user(&self, name: &str, group: Option<&str>) -> Result<(PathBuf, PathBuf)> {
+        let file = format!("user-{:016x}", super::random());
+        self.client(&file, name, group)
+    }
+
+    /// [`Self::user`] in `<file>.crt` and `<file>.key`.
+    pub(super) fn client(
+        &self,
+        file: &str,
+        name: &str,
+        group: Option<&str>,
+    ) -> Result<(PathBuf, PathBuf)> {
         let mut parameters = CertificateParams::new(Vec::new())?;
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let subject = &mut parameters.distinguished_name;
@@ -56,7 +80,7 @@ impl Authority {
         if let Some(group) = group {
             subject.push(DnType::OrganizationName, group);
         }
-        self.sign(&format!("user-{:016x}", super::random()), &parameters)
+        self.sign(file, &parameters)
     }
 
     fn sign(&self, file: &str, parameters: &CertificateParams) -> Result<(PathBuf, PathBuf)> {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::node::{NODE_ADDRESS, NodeLayout};
 use super::programs::Programs;
 
-/// A program of the control plane.
+/// A program of the control plane, or of the node of a [`Cluster`](super::Cluster).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
     /// The store behind the API server.
@@ -14,15 +15,33 @@ pub enum Component {
     ApiServer,
     /// The controllers: garbage collector, StatefulSets, namespaces, service accounts, quotas, volumes.
     ControllerManager,
+    /// What gives pods a node.
+    Scheduler,
+    /// What runs containers.
+    Containerd,
+    /// What runs pods.
+    Kubelet,
+    /// What makes Services work.
+    Proxy,
+    /// What finds Services by their names.
+    Dns,
 }
 
 impl Component {
+    /// Those that every control plane has, in the order of their start.
+    pub(super) const PLANE: [Self; 3] = [Self::Etcd, Self::ApiServer, Self::ControllerManager];
+
     /// A word for the name of its log.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Containerd => "containerd",
+            Self::Kubelet => "kubelet",
+            Self::Proxy => "kube-proxy",
+            Self::Dns => "coredns",
         }
     }
 }
@@ -33,15 +52,18 @@ pub(super) struct Layout {
     pub(super) folder: PathBuf,
     pub(super) port: u16,
     pub(super) programs: Programs,
+    /// Present if there is a node.
+    pub(super) node: Option<NodeLayout>,
 }
 
 impl Layout {
-    /// The command of a component.
-    pub(super) fn command(&self, component: Component) -> Command {
+    /// The command of a component; `None` for one of a node, where there is none.
+    pub(super) fn command(&self, component: Component) -> Option<Command> {
         match component {
-            Component::Etcd => self.etcd(),
-            Component::ApiServer => self.api_server(),
-            Component::ControllerManager => self.controller_manager(),
+            Component::Etcd => Some(self.etcd()),
+            Component::ApiServer => Some(self.api_server()),
+            Component::ControllerManager => Some(self.controller_manager()),
+            _ => self.node.as_ref()?.command(component),
         }
     }
 
@@ -78,9 +100,6 @@ impl Layout {
                 self.etcd_socket().display()
             ))
             .arg(format!("--secure-port={}", self.port))
-            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            // It would refuse to announce loopback as the endpoint of the Service "kubernetes".
-            .arg("--endpoint-reconciler-type=none")
             .arg(self.flag("tls-cert-file", "server.crt"))
             .arg(self.flag("tls-private-key-file", "server.key"))
             .arg(self.flag("client-ca-file", "ca.crt"))
@@ -95,6 +114,18 @@ impl Layout {
             .arg("--audit-log-mode=blocking-strict")
             // In MB: the log must not be rotated below its readers.
             .arg("--audit-log-maxsize=100000");
+        if self.node.is_some() {
+            command
+                .arg(format!("--advertise-address={NODE_ADDRESS}"))
+                .arg(self.flag("kubelet-client-certificate", "kubelet-client.crt"))
+                .arg(self.flag("kubelet-client-key", "kubelet-client.key"))
+                .arg("--kubelet-preferred-address-types=InternalIP");
+        } else {
+            command
+                .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+                // It would refuse to announce loopback as the endpoint of the Service "kubernetes".
+                .arg("--endpoint-reconciler-type=none");
+        }
         command
     }
 

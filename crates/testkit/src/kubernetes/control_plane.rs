@@ -24,6 +24,7 @@ use super::authority::Authority;
 use super::component::{Component, Layout};
 use super::janitor::Janitor;
 use super::namespace::Namespace;
+use super::node::{self, NodeLayout};
 use super::programs::{Programs, Version};
 use crate::process::Program;
 
@@ -67,28 +68,31 @@ impl ControlPlane {
         let Some(programs) = Programs::of(version)? else {
             return Ok(None);
         };
-        let plane = Self::prepare(programs)?;
-        apart(|| plane.start_all())?;
+        let plane = Self::prepare(new_folder()?, programs, None)?;
+        apart(|| plane.start_all(&Component::PLANE))?;
         Ok(Some(plane))
     }
 
     /// Everything but processes.
-    fn prepare(programs: Programs) -> Result<Self> {
-        let folder = new_folder()?;
+    pub(super) fn prepare(
+        folder: PathBuf,
+        programs: Programs,
+        node: Option<NodeLayout>,
+    ) -> Result<Self> {
         let janitor = Janitor::of(&folder)?;
         let layout = Layout {
             folder,
             port: quiet_port()?,
             programs,
+            node,
         };
         let folder = &layout.folder;
         std::fs::write(folder.join("audit-policy.yaml"), audit::POLICY)?;
         let authority = Authority::new(folder)?;
-        let (admin, manager) = well_known_users(&layout)?;
-        std::fs::copy(
-            manager.kubeconfig(),
-            folder.join("controller-manager.kubeconfig"),
-        )?;
+        let admin = well_known_users(&layout)?;
+        if let Some(node) = &layout.node {
+            node.write_files(folder, &authority)?;
+        }
         Ok(Self {
             running: Mutex::default(),
             crds: tokio::sync::Mutex::default(),
@@ -100,13 +104,10 @@ impl ControlPlane {
         })
     }
 
-    async fn start_all(&self) -> Result<()> {
-        for component in [
-            Component::Etcd,
-            Component::ApiServer,
-            Component::ControllerManager,
-        ] {
-            self.run(component).await?;
+    /// Starts these, one after the other.
+    pub(super) async fn start_all(&self, components: &[Component]) -> Result<()> {
+        for component in components {
+            self.run(*component).await?;
         }
         Ok(())
     }
@@ -178,6 +179,10 @@ impl ControlPlane {
     /// The folder with everything, which goes with this value.
     pub fn folder(&self) -> &Path {
         &self.layout.folder
+    }
+
+    pub(super) fn node_layout(&self) -> Result<&NodeLayout> {
+        self.layout.node.as_ref().context("there is no node")
     }
 
     /// Applies CRDs and waits until they are served. Where that changed something, the controller manager is started
@@ -292,7 +297,8 @@ impl ControlPlane {
             !running.contains_key(&component),
             "{component:?} runs already"
         );
-        let mut command = self.layout.command(component);
+        let command = self.layout.command(component);
+        let mut command = command.with_context(|| format!("there is no node for {component:?}"))?;
         // Ctrl-C ends the tests; the janitor ends this.
         command.process_group(0);
         let none: [(&str, &str); 0] = [];
@@ -309,6 +315,10 @@ impl ControlPlane {
             }
             Component::ApiServer => self.answers_ready().await.is_ok(),
             Component::ControllerManager => self.has_service_account().await.unwrap_or(false),
+            _ => match &self.layout.node {
+                Some(node) => node.is_ready(component),
+                None => false,
+            },
         }
     }
 
@@ -391,34 +401,43 @@ fn quiet_port() -> Result<u16> {
     bail!("no free port between 15000 and 30000")
 }
 
-/// The administrator and the controller manager. Their tokens are in a file that the API server reads at start.
-fn well_known_users(layout: &Layout) -> Result<(Access, Access)> {
+/// The administrator, and the programs that speak to the API server, each with a kubeconfig of its own. Their tokens
+/// are in a file that the API server reads at start.
+fn well_known_users(layout: &Layout) -> Result<Access> {
     let folder = &layout.folder;
-    let mut users = Vec::new();
+    let mut users = vec![
+        ("admin", "system:masters", "admin.kubeconfig"),
+        (
+            "system:kube-controller-manager",
+            "",
+            "controller-manager.kubeconfig",
+        ),
+    ];
+    if layout.node.is_some() {
+        users.extend(node::USERS);
+    }
     let mut lines = String::new();
-    for (user, group) in [
-        ("admin", "system:masters"),
-        ("system:kube-controller-manager", ""),
-    ] {
+    let mut admin = None;
+    for (user, group, file) in users {
         let token = format!("{:016x}{:016x}", super::random(), super::random());
         writeln!(lines, "{token},{user},{user},{group}")?;
         let kubectl = layout.programs.kubectl();
-        let credential = Credential::Token(token);
-        users.push(Access::new(
+        let access = Access::new(
             folder,
             kubectl,
             layout.url(),
             user,
-            credential,
-        )?);
+            Credential::Token(token),
+        )?;
+        std::fs::copy(access.kubeconfig(), folder.join(file))?;
+        admin.get_or_insert(access);
     }
     std::fs::write(folder.join("tokens.csv"), lines)?;
-    let manager = users.pop().context("two users")?;
-    Ok((users.pop().context("two users")?, manager))
+    admin.context("the first user")
 }
 
 /// Awaits where a runtime may be running already.
-fn apart<F: Future<Output = Result<()>>>(work: impl FnOnce() -> F + Send) -> Result<()> {
+pub(super) fn apart<F: Future<Output = Result<()>>>(work: impl FnOnce() -> F + Send) -> Result<()> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             tokio::runtime::Builder::new_current_thread()

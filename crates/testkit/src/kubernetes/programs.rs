@@ -76,6 +76,42 @@ impl Programs {
     }
 }
 
+/// The programs of a node; `None` where there is no Go.
+///
+/// # Errors
+/// When they can't be built.
+pub(super) fn node() -> Result<Option<NodePrograms>> {
+    let (Some(kubernetes), Some(dns)) = (set("node")?, set("coredns")?) else {
+        return Ok(None);
+    };
+    Ok(Some(NodePrograms { kubernetes, dns }))
+}
+
+/// The programs of a node; containerd is Debian's.
+#[derive(Debug, Clone)]
+pub(super) struct NodePrograms {
+    kubernetes: PathBuf,
+    dns: PathBuf,
+}
+
+impl NodePrograms {
+    pub(super) fn scheduler(&self) -> PathBuf {
+        self.kubernetes.join("kube-scheduler")
+    }
+
+    pub(super) fn kubelet(&self) -> PathBuf {
+        self.kubernetes.join("kubelet")
+    }
+
+    pub(super) fn proxy(&self) -> PathBuf {
+        self.kubernetes.join("kube-proxy")
+    }
+
+    pub(super) fn dns(&self) -> PathBuf {
+        self.dns.join("coredns")
+    }
+}
+
 /// The `helm` of a major version, 3 or 4; `None` where there is no Go.
 ///
 /// # Errors

@@ -1,0 +1,63 @@
+//! The promises, on a real cluster: our images under a kubelet, with volumes, Services, names and Helm.
+//!
+//! All tests share one cluster and one operator, installed by Helm, and each has a namespace of its own, which
+//! admits only pods that need nothing (the restricted Pod Security Standard). At the end there is a table of figures.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::print_stdout, reason = "figures are for whoever reads the log")]
+
+mod figures;
+mod main_job;
+mod scene;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use meshcore_testkit::can_mount;
+use meshcore_testkit::kubernetes::Cluster;
+use scene::Scene;
+
+/// As many at once as a small machine can serve; they wait more than they work.
+const THREADS: usize = 4;
+
+/// Tests by their names: functions that get a scene of their own.
+macro_rules! tests {
+    ($($module:ident::$test:ident,)*) => {
+        vec![$(trial(concat!(stringify!($module), "::", stringify!($test)), $module::$test)),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let tests = tests![main_job::a_mesh_is_seen_within_half_a_minute,];
+    if !arguments.list {
+        if !can_mount() {
+            return ExitCode::SUCCESS;
+        }
+        Cluster::move_apart().unwrap();
+    }
+    arguments.test_threads.get_or_insert(THREADS);
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    figures::print();
+    conclusion.exit_code()
+}
+
+fn trial<F>(name: &'static str, test: fn(Scene) -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            // Where there is none, that was said aloud; in CI this is not reached.
+            if let Some(scene) = Scene::new(name).await {
+                test(scene).await;
+            }
+        });
+        Ok(())
+    })
+}

@@ -1,0 +1,91 @@
+//! What a test gets: the cluster with the operator, a namespace of its own, a broker in it, and who publishes to it.
+
+mod api;
+mod availability;
+mod broker;
+mod database;
+mod load;
+mod operator;
+mod resource;
+
+use std::time::Duration;
+
+use meshcore_testkit::kubernetes::{Cluster, Namespace};
+use tokio::sync::OnceCell;
+
+pub(crate) use api::get;
+pub(crate) use availability::Availability;
+pub(crate) use broker::Broker;
+pub(crate) use load::Load;
+
+/// How long something may take that should happen soon, on a machine that does much else.
+pub(crate) const SOON: Duration = Duration::from_mins(2);
+
+/// The images that tests run.
+const IMAGES: [&str; 5] = ["operator", "ingestor", "server", "meshcore", "mosquitto"];
+
+/// A place in the cluster for one test.
+pub(crate) struct Scene {
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) namespace: Namespace,
+    /// The test, for figures.
+    pub(crate) test: &'static str,
+}
+
+impl Scene {
+    /// The cluster is started, and the operator installed, for the first one.
+    pub(crate) async fn new(test: &'static str) -> Option<Self> {
+        let cluster = cluster().await?;
+        let restricted = [("pod-security.kubernetes.io/enforce", "restricted")];
+        let namespace = cluster.namespace_with_labels(&restricted).await.unwrap();
+        Some(Self {
+            cluster,
+            namespace,
+            test,
+        })
+    }
+
+    /// kubectl in the namespace.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let arguments = [arguments, &["-n", self.namespace.name()]].concat();
+        self.cluster.admin().kubectl(&arguments).await
+    }
+
+    /// Applies objects into the namespace.
+    pub(crate) async fn apply(&self, yaml: &str) -> anyhow::Result<String> {
+        let arguments = ["apply", "-f", "-", "-n", self.namespace.name()];
+        let admin = self.cluster.admin();
+        admin.kubectl_with_input(&arguments, yaml).await
+    }
+
+    /// Waits until an object says so, such as `("mcd/bay-area", "condition=Ready")`.
+    pub(crate) async fn wait(&self, object: &str, what: &str) {
+        let wait = format!("--for={what}");
+        let limit = format!("--timeout={}s", SOON.as_secs());
+        self.kubectl(&["wait", object, &wait, &limit])
+            .await
+            .unwrap();
+    }
+
+    /// One value of an object, by a JSON path such as `{.status.conditions}`.
+    pub(crate) async fn value(&self, object: &str, path: &str) -> String {
+        let output = format!("-o=jsonpath={path}");
+        self.kubectl(&["get", object, &output]).await.unwrap()
+    }
+
+    /// Notes a figure of this test.
+    pub(crate) fn figure(&self, of: &str, value: impl std::fmt::Display, target: &str) {
+        crate::figures::note(&format!("{}: {of}", self.test), value, target);
+    }
+}
+
+async fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
+    let start = async {
+        let started = tokio::task::spawn_blocking(|| Cluster::start(&IMAGES));
+        let cluster = started.await.unwrap().unwrap()?;
+        operator::install(&cluster).await;
+        Some(cluster)
+    };
+    CLUSTER.get_or_init(|| start).await.as_ref()
+}

@@ -1,0 +1,16 @@
+//! The page's API.
+
+use anyhow::{Result, ensure};
+use meshcore_testkit::http_get;
+use serde_json::Value;
+
+/// The JSON that `address` (host and port) serves at `path`.
+pub(crate) async fn get(address: &str, path: &str) -> Result<Value> {
+    let url = format!("http://{address}{path}");
+    tokio::task::spawn_blocking(move || {
+        let (status, body) = http_get(&url)?;
+        ensure!(status == 200, "{url}: {status} {body}");
+        Ok(serde_json::from_str(&body)?)
+    })
+    .await?
+}

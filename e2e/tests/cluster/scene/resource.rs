@@ -1,0 +1,53 @@
+//! The resource under test.
+
+use serde_json::{Value, json};
+
+use super::{Scene, broker};
+
+/// A resource `mesh` for the broker of the scene; fields of `spec` are merged into it.
+pub(crate) fn resource(spec: &Value) -> Value {
+    let mut resource = json!({
+        "apiVersion": "meshcore.dev/v1alpha1", "kind": "MeshCoreDeployment",
+        "metadata": {"name": "mesh"},
+        "spec": {
+            "mqttSources": [{"name": "broker", "broker": broker::URL}],
+            "storage": {"size": "400Mi", "storageClassName": "standard"},
+        },
+    });
+    merge(&mut resource["spec"], spec);
+    resource
+}
+
+/// JSON merge patch (RFC 7386).
+fn merge(to: &mut Value, from: &Value) {
+    let Value::Object(fields) = from else {
+        *to = from.clone();
+        return;
+    };
+    for (name, value) in fields {
+        merge(&mut to[name.as_str()], value);
+    }
+}
+
+impl Scene {
+    /// Applies the resource and waits until it is Ready.
+    pub(crate) async fn deploy(&self, spec: &Value) {
+        self.apply(&resource(spec).to_string()).await.unwrap();
+        self.wait("mcd/mesh", "condition=Ready").await;
+    }
+
+    /// Changes the resource.
+    pub(crate) async fn change(&self, spec: &Value) {
+        let patch = json!({"spec": spec}).to_string();
+        self.kubectl(&["patch", "mcd/mesh", "--type=merge", "-p", &patch])
+            .await
+            .unwrap();
+    }
+
+    /// The address of the page, by way of its Service.
+    pub(crate) async fn page(&self) -> String {
+        let address = self.value("service/mesh", "{.spec.clusterIP}").await;
+        let port = self.value("service/mesh", "{.spec.ports[0].port}").await;
+        format!("{address}:{port}")
+    }
+}
