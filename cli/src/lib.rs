@@ -5,9 +5,11 @@
 //! lock is held, its schema is newer), 74 an I/O error of a database. `up` has more.
 
 pub mod broker;
+mod compose;
 mod decode;
 mod doctor;
 mod feed_line;
+mod health;
 mod import;
 pub mod publisher;
 mod replay;
@@ -35,12 +37,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print a compose file that runs a resource in containers, without a cluster.
+    Compose(compose::ComposeArgs),
     /// Show what is in a frame, byte by byte or as JSON.
     Decode(decode::DecodeArgs),
     /// Look at a database: integrity, schema, WAL, disk, lock; and repair it.
     Doctor(doctor::DoctorArgs),
     /// Merge a CoreScope database, or one of ours, into one of ours.
     Import(import::ImportArgs),
+    /// Ask the programs of `meshcore up` whether they are ready.
+    Health(health::HealthArgs),
     /// Publish a simulated mesh to a broker, or write it to a file.
     Simulate(simulate::SimulateArgs),
     /// Publish a recorded feed to a broker.
@@ -54,9 +60,11 @@ enum Command {
 /// Reads the command line, does what it says, and gives the exit code of the process.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Compose(args) => compose::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Import(args) => import::run(args),
+        Command::Health(args) => health::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Up(args) => up::run(args),

@@ -70,13 +70,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "DIR")]
     secrets: Option<PathBuf>,
 
-    /// Where the server listens; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
-    listen: SocketAddr,
-
-    /// Where the ingestor serves health and metrics; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = address)]
-    health_address: SocketAddr,
+    #[command(flatten)]
+    listen: Listen,
 
     /// The port of the embedded broker [default: 1883 if it is free, else any].
     #[arg(long, value_name = "PORT")]
@@ -90,6 +85,18 @@ pub(crate) struct UpArgs {
         requires = "demo"
     )]
     rate: f64,
+}
+
+/// Where the programs listen.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// Where the server listens; port 0 takes a free one.
+    #[arg(long = "listen", value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub(crate) server: SocketAddr,
+
+    /// Where the ingestor serves health and metrics; port 0 takes a free one.
+    #[arg(long = "health-address", value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = address)]
+    pub(crate) ingestor: SocketAddr,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

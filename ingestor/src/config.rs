@@ -106,14 +106,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, or when values cannot be used: then all of them are told.
     pub fn load(args: Args) -> Result<Loaded, ConfigError> {
-        let path = args
-            .config
-            .as_ref()
-            .filter(|path| !path.as_os_str().is_empty());
-        let file = path
-            .map(|path| RawFile::read(path))
-            .transpose()?
-            .unwrap_or_default();
+        let file = read_file(&args)?;
         resolve(args, file)
     }
 
@@ -121,6 +114,29 @@ impl Config {
     pub fn redacted(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
+}
+
+/// Where an ingestor with these `args` serves health and metrics. Nothing else of its settings is looked at.
+///
+/// # Errors
+/// When the file cannot be read, or the address cannot be used.
+pub fn health_address(args: &Args) -> Result<SocketAddr, ConfigError> {
+    let file = read_file(args)?;
+    let mut findings = Findings::default();
+    let address = text_or(args.health_address.clone(), file.config.health_address);
+    let address = resolve_address(address, &mut findings);
+    if findings.problems.is_empty() {
+        return Ok(address);
+    }
+    Err(ConfigError::Invalid(findings.problems))
+}
+
+/// The file that `args` name, or an empty one.
+fn read_file(args: &Args) -> Result<RawFile, ConfigError> {
+    let path = args.config.as_ref();
+    let path = path.filter(|path| !path.as_os_str().is_empty());
+    let file = path.map(|path| RawFile::read(path)).transpose()?;
+    Ok(file.unwrap_or_default())
 }
 
 fn resolve(args: Args, file: RawFile) -> Result<Loaded, ConfigError> {

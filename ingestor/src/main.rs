@@ -2,18 +2,37 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use meshcore_ingestor::config::{Args, Config};
+use clap::{Parser, Subcommand};
+use meshcore_ingestor::config::{Args, Config, health_address};
 use meshcore_ingestor::run;
 use meshcore_lifecycle::{ShutdownBudget, Signals, exit_code};
-use meshcore_telemetry::{LogFormat, init_logging};
+use meshcore_telemetry::{LogFormat, health, init_logging};
 
 /// Stores what MeshCore observers publish over MQTT, and acknowledges it when it is durable.
 #[derive(Parser)]
-#[command(name = "meshcore-ingestor", version)]
+#[command(
+    name = "meshcore-ingestor",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     args: Args,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the ingestor that runs with the same settings whether it is ready, from a container without a shell
+    ///
+    /// Prints the answer. The exit code is 0 if it is, else 1.
+    Health {
+        #[command(flatten)]
+        question: health::Question,
+        #[command(flatten)]
+        args: Args,
+    },
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -23,7 +42,14 @@ async fn main() -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&error.into(), exit_code::FAILED),
     };
-    let loaded = match Config::load(Cli::parse().args) {
+    let Cli { command, args } = Cli::parse();
+    if let Some(Command::Health { question, args }) = command {
+        return match health_address(&args) {
+            Ok(address) => health::report("meshcore-ingestor", address, question).await,
+            Err(error) => fail(&error.into(), exit_code::FAILED),
+        };
+    }
+    let loaded = match Config::load(args) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.into(), exit_code::CONFIG),
     };

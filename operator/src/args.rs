@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use meshcore_telemetry::health::Question;
 
 use crate::settings::Settings;
 
@@ -43,6 +44,17 @@ pub enum Command {
     /// The exit code is 0 after a clean stop, 1 after a failure, such as a lost leadership, 2 when a flag, a variable
     /// or the kubeconfig is wrong, and 124 when it did not stop in time.
     Run(Box<RunArgs>),
+    /// Ask the operator that runs with the same settings whether it is ready, from a container without a shell
+    ///
+    /// Prints the answer. The exit code is 0 if it is, else 1.
+    Health {
+        /// What to ask
+        #[command(flatten)]
+        question: Question,
+        /// The operator's own settings
+        #[command(flatten)]
+        run: Box<RunArgs>,
+    },
     /// Print the CustomResourceDefinition, for kubectl apply --server-side -f -
     Crd,
     /// Ask a program how it is, such as http://127.0.0.1:8080/health/ready, from a container without a shell

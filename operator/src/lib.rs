@@ -27,7 +27,6 @@ pub mod live;
 pub mod metrics;
 pub mod names;
 mod patience;
-mod plain_http;
 pub mod probe;
 pub mod problem;
 pub mod program;

@@ -7,7 +7,7 @@ use clap::Parser;
 use meshcore_lifecycle::{Signals, exit_code};
 use meshcore_operator::args::{Args, Command, Config, RunArgs};
 use meshcore_operator::{probe, program};
-use meshcore_telemetry::{LogFormat, init_logging};
+use meshcore_telemetry::{LogFormat, health, init_logging};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -17,6 +17,10 @@ async fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), exit_code::FAILED),
     };
     match Args::parse().command {
+        Command::Health { question, run } => match Config::resolve(*run) {
+            Ok(config) => health::report("meshcore-operator", config.address, question).await,
+            Err(error) => fail(&error.into(), exit_code::FAILED),
+        },
         Command::Crd => print(&meshcore_resource::crd_yaml()),
         Command::Probe { url } => match probe::probe(&url).await {
             Ok(answer) => print(&(answer + "\n")),

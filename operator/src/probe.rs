@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http::Uri;
-
-use crate::plain_http;
+use meshcore_telemetry::plain_http;
 
 /// How long the program may take for its answer.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -3,14 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
-
 use crate::http::PerAddress;
 use crate::live::AllowedOrigins;
 
-/// Shows a MeshCore database over HTTP and WebSocket.
-#[derive(Debug, Clone, Default, Parser)]
-#[command(name = "meshcore-server", version)]
+/// What can be said on the command line and in the environment.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
     /// Database that the ingestor writes [default: data/meshcore.db]
     #[arg(long = "db", value_name = "FILE", env = "DB_PATH")]

@@ -2,10 +2,37 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use meshcore_lifecycle::{ShutdownBudget, Signals, exit_code};
 use meshcore_server::{Args, Config, run};
-use meshcore_telemetry::{LogFormat, init_logging};
+use meshcore_telemetry::{LogFormat, health, init_logging};
+
+/// Shows a MeshCore database over HTTP and WebSocket.
+#[derive(Parser)]
+#[command(
+    name = "meshcore-server",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the server that runs with the same settings whether it is ready, from a container without a shell
+    ///
+    /// Prints the answer. The exit code is 0 if it is, else 1.
+    Health {
+        #[command(flatten)]
+        question: health::Question,
+        #[command(flatten)]
+        args: Args,
+    },
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +41,14 @@ async fn main() -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&error.into(), exit_code::FAILED),
     };
-    let config = match Config::resolve(Args::parse()) {
+    let Cli { command, args } = Cli::parse();
+    if let Some(Command::Health { question, args }) = command {
+        return match Config::resolve(args) {
+            Ok(config) => health::report("meshcore-server", config.listen, question).await,
+            Err(error) => fail(&error.into(), exit_code::FAILED),
+        };
+    }
+    let config = match Config::resolve(args) {
         Ok(config) => config,
         Err(error) => return fail(&error.into(), exit_code::CONFIG),
     };

@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use meshcore_lifecycle::{ReadinessSnapshot, Status};
+use meshcore_telemetry::plain_http;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 /// A program on this machine that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The answers are short.
-const MAX_BODY: u64 = 256 * 1024;
 
 /// What `/health/ready` says.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct SourceState {
 
 /// Whether the program at `address` is ready.
 pub(super) async fn readiness(address: SocketAddr) -> Readiness {
-    match get::<ReadinessSnapshot>(address, "health/ready").await {
+    match get::<ReadinessSnapshot>(address, "/health/ready").await {
         None => Readiness::Silent,
         Some(snapshot) if snapshot.is_ready() => Readiness::Ready,
         Some(snapshot) => {
@@ -49,24 +49,15 @@ pub(super) async fn readiness(address: SocketAddr) -> Readiness {
 
 /// The state of each source of the ingestor at `address`.
 pub(super) async fn sources(address: SocketAddr) -> Option<Vec<SourceState>> {
-    get(address, "sources").await
+    get(address, "/sources").await
 }
 
 /// A JSON answer, whatever its status; none when there is no such answer.
-async fn get<T: DeserializeOwned + Send + 'static>(address: SocketAddr, path: &str) -> Option<T> {
-    let url = format!("http://{}/{path}", reachable(address));
-    let asked = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into();
-        let mut response = agent.get(&url).call().ok()?;
-        let body = response.body_mut().with_config().limit(MAX_BODY);
-        serde_json::from_slice(&body.read_to_vec().ok()?).ok()
-    });
-    asked.await.ok().flatten()
+async fn get<T: DeserializeOwned>(address: SocketAddr, path: &str) -> Option<T> {
+    let host = reachable(address).to_string();
+    let answer = timeout(TIMEOUT, plain_http::get(&host, path)).await;
+    let (_, body) = answer.ok()?.ok()?;
+    serde_json::from_slice(&body).ok()
 }
 
 /// Who listens on every address is asked on loopback.

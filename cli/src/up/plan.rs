@@ -48,7 +48,6 @@ impl Plan {
             data,
             secrets,
             listen,
-            health_address,
             broker_port,
             rate,
         } = args;
@@ -81,8 +80,8 @@ impl Plan {
             data: data.unwrap_or_else(|| Path::new("data").join(resource.name())),
             resource,
             secrets,
-            server: listen,
-            ingestor: health_address,
+            server: listen.server,
+            ingestor: listen.ingestor,
             broker,
             demo,
             notes,

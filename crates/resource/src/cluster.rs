@@ -34,6 +34,25 @@ pub struct Image {
     pub pull_secrets: Vec<LocalRef>,
 }
 
+impl Image {
+    /// `<registry>/meshcore-<program>`, by `digest` where there is one, else by tag. Where the resource names no
+    /// registry or tag, it is `registry` or `tag`.
+    pub fn reference(&self, program: &str, digest: &str, registry: &str, tag: &str) -> String {
+        let registry = or(&self.registry, registry).trim_end_matches('/');
+        let separator = if registry.is_empty() { "" } else { "/" };
+        let name = format!("{registry}{separator}meshcore-{program}");
+        if digest.is_empty() {
+            format!("{name}:{}", or(&self.tag, tag))
+        } else {
+            format!("{name}@{digest}")
+        }
+    }
+}
+
+fn or<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
+}
+
 /// Digests of the images, such as `sha256:…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

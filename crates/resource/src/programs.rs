@@ -13,8 +13,8 @@ use crate::{
 /// The key of the Secret that `channels.keysSecretRef` names: a map of channel names and keys.
 pub const CHANNEL_KEYS: &str = "channel-keys.yaml";
 
-/// The variable of the configuration file.
-const CONFIG: &str = "MESHCORE_CONFIG";
+/// The ingestor's variable for its configuration file, or for the configuration itself.
+pub const CONFIG: &str = "MESHCORE_CONFIG";
 const DB_PATH: &str = "DB_PATH";
 const LOG_LEVEL: &str = "LOG_LEVEL";
 const INGESTOR_ADDRESS: &str = "MESHCORE_INGESTOR_ADDRESS";

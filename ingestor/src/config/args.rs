@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// to every user of the machine.
 #[derive(clap::Args, Clone, Default)]
 pub struct Args {
-    /// Configuration file (JSON or YAML)
+    /// Configuration file (JSON or YAML), or the configuration itself as JSON, beginning with {
     #[arg(long, value_name = "FILE", env = "MESHCORE_CONFIG")]
     pub config: Option<PathBuf>,
 

@@ -187,6 +187,9 @@ pub(super) struct RawFile {
 impl RawFile {
     /// Reads and parses a file.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        if let Some(text) = itself(path) {
+            return Self::parse(text, Path::new("given as text"));
+        }
         let read_error = |source| ConfigError::Read {
             path: path.to_owned(),
             source,
@@ -239,6 +242,13 @@ fn to_value(text: &str, path: &Path) -> Result<Value, ConfigError> {
             "the file must hold keys and values".to_owned(),
         )),
     }
+}
+
+/// The configuration, if that was given in place of a path: where files can't be handed over, as in a compose file for
+/// a container that can't be written to.
+fn itself(path: &Path) -> Option<&str> {
+    path.to_str()
+        .filter(|text| text.trim_start().starts_with('{'))
 }
 
 /// Reads JSON or YAML; on failure, says which of the two it was taken for and what is wrong.

@@ -7,7 +7,7 @@ fn resolve(flags: &[&str]) -> Result<Config, ConfigError> {
     let args = Args::try_parse_from(command.iter().chain(flags)).unwrap();
     match args.command {
         Command::Run(run) => Config::resolve(*run),
-        Command::Probe { .. } | Command::Crd => unreachable!(),
+        Command::Health { .. } | Command::Probe { .. } | Command::Crd => unreachable!(),
     }
 }
 

@@ -7,14 +7,8 @@ use crate::settings::Settings;
 
 /// `<registry>/meshcore-<program>`, by digest where there is one, else by tag.
 pub(super) fn reference(image: &Image, program: &str, digest: &str, settings: &Settings) -> String {
-    let registry = or(&image.registry, &settings.image_registry).trim_end_matches('/');
-    let separator = if registry.is_empty() { "" } else { "/" };
-    let name = format!("{registry}{separator}meshcore-{program}");
-    if digest.is_empty() {
-        format!("{name}:{}", or(&image.tag, &settings.image_tag))
-    } else {
-        format!("{name}@{digest}")
-    }
+    let (registry, tag) = (&settings.image_registry, &settings.image_tag);
+    image.reference(program, digest, registry, tag)
 }
 
 /// The version of the programs for people, where it is known and may be a label: with digests the tag says nothing.

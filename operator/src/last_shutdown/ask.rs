@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use meshcore_lifecycle::Report;
+use meshcore_telemetry::plain_http::{self, HttpError};
 use tokio::time::{sleep, timeout};
-
-use crate::plain_http::{self, HttpError};
 
 use super::memory::{Question, Told};
 

@@ -42,6 +42,11 @@ impl Operator {
         }
     }
 
+    /// Where it serves health and metrics.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// The status and the body of a route.
     pub(crate) fn get(&self, route: &str) -> Option<(u16, String)> {
         http_get(&format!("{}{route}", self.url)).ok()

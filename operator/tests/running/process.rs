@@ -61,12 +61,32 @@ async fn it_becomes_ready_and_stops_when_it_is_asked_to() {
         resident(&operator)
     );
 
+    let health = || {
+        Command::new(BINARY)
+            .arg("health")
+            .env("MESHCORE_OPERATOR_ADDRESS", operator.address())
+            .output()
+            .unwrap()
+    };
+    let answer = health();
+    assert_eq!(answer.status.code(), Some(0), "{}", complaint(&answer));
+    assert!(String::from_utf8_lossy(&answer.stdout).contains("ready"));
+
     let start = Instant::now();
     let status = operator.stop(PROMPT);
     assert_eq!(status.code(), Some(0), "{}", operator.program.log());
     println!("stopped after {:?}", start.elapsed());
     let lease = leases.get("meshcore-operator").await.unwrap();
     assert_eq!(holder(&lease), None, "the Lease is given back");
+    let answer = Command::new(BINARY)
+        .args(["health", "--live", "--address", operator.address()])
+        .output()
+        .unwrap();
+    assert_eq!(answer.status.code(), Some(1));
+    assert!(
+        complaint(&answer).contains(operator.address()),
+        "{answer:?}"
+    );
 }
 
 /// Mebibytes.

@@ -1,18 +1,18 @@
 //! One GET without TLS, to a program of ours.
 
-use http::{Request, StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// More than any answer that is asked for here.
-pub(crate) const MAX_BYTES: usize = 16 * 1024;
+/// More than any answer that is asked for: the longest is the state of all sources of an ingestor.
+pub const MAX_BYTES: usize = 256 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum HttpError {
+pub enum HttpError {
     /// Nobody listens there.
     #[error("no connection")]
     Connect(#[from] std::io::Error),
@@ -31,7 +31,7 @@ pub(crate) enum HttpError {
 ///
 /// # Errors
 /// When there is no whole answer. It has no time-out of its own.
-pub(crate) async fn get(host: &str, path: &str) -> Result<(StatusCode, Bytes), HttpError> {
+pub async fn get(host: &str, path: &str) -> Result<(StatusCode, Bytes), HttpError> {
     let stream = TcpStream::connect(host).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
