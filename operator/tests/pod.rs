@@ -75,6 +75,7 @@ fn runs_and_stops(case: &str) {
     }
 
     for running in [&mut second, &mut first] {
+        assert_eq!(running.capabilities(), "0000000000000000");
         assert_eq!(running.stop(LIMIT), Some(0), "{}", running.log());
         let report = report(running);
         assert_eq!(report["clean"], true, "{report}");

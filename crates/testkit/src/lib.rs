@@ -4,6 +4,7 @@
 
 mod broker;
 mod certificates;
+pub mod container;
 mod corescope;
 mod disk;
 mod generated;

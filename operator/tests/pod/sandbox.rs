@@ -1,21 +1,19 @@
-//! Namespaces of Linux, put together from a pod template.
+//! The containers of a pod, as its template tells a kubelet.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodSpec, Probe, Volume};
+use k8s_openapi::api::core::v1::{
+    Container as PodContainer, PodSecurityContext, PodSpec, Probe, Volume,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshcore_operator::Bundle;
-use meshcore_testkit::{Program, programs_beside};
+use meshcore_testkit::container::{Bind, Container, ContainerSpec, PROGRAMS, Root};
+use meshcore_testkit::programs_beside;
 use tempfile::TempDir;
-
-/// The folder of the programs in the container.
-const PROGRAMS: &str = "/program";
 
 /// The volumes of a pod as folders. They go with this value.
 pub(crate) struct Sandbox {
@@ -61,83 +59,46 @@ impl Sandbox {
     }
 
     /// Starts a container: the first one in a network of its own, the next one in that of the first.
-    pub(crate) fn start(&self, container: &Container, first: Option<&Running>) -> Running {
-        let own = self.folder.path().join(&container.name);
-        fs::create_dir_all(own.join("root")).unwrap();
-        let termination_log = own.join("termination-log");
-        fs::write(&termination_log, "").unwrap();
-        fs::set_permissions(&termination_log, fs::Permissions::from_mode(0o666)).unwrap();
-        let script = own.join("start.sh");
-        fs::write(&script, self.script(container, &own, first.is_none())).unwrap();
-        let mut command = if let Some(first) = first {
-            let mut command = Command::new("nsenter");
-            command.args([
-                "--net",
-                "--target",
-                &first.program.id().to_string(),
-                "unshare",
-            ]);
-            command
-        } else {
-            let mut command = Command::new("unshare");
-            command.arg("--net");
-            command
-        };
-        command.args(["--mount", "sh", "-e"]).arg(&script);
-        let log = own.join("log");
-        let program = Program::start_command::<&str, &str>(&mut command, &[], &log).unwrap();
-        Running {
-            program,
-            termination_log,
-        }
+    pub(crate) fn start(&self, container: &PodContainer, first: Option<&Running>) -> Running {
+        let network = first.map(|first| &first.0);
+        let container = Container::start(self.spec(container), self.folder.path(), network);
+        Running(container.unwrap())
     }
 
     /// Every line is for one thing that the template says.
-    fn script(&self, container: &Container, own: &Path, is_first: bool) -> String {
-        let root = own.join("root").display().to_string();
-        let programs = programs_beside(env!("CARGO_BIN_EXE_meshcore-operator")).display();
-        let mut script = format!(
-            "mount -t tmpfs root {root}\n\
-             for host in bin lib lib64 sbin usr; do\n\
-               if [ -L /$host ]; then cp -P /$host {root}/; continue; fi\n\
-               mkdir {root}/$host && mount --bind -o ro /$host {root}/$host\n\
-             done\n\
-             mkdir {root}{PROGRAMS} {root}/dev\n\
-             mount --bind -o ro {programs} {root}{PROGRAMS}\n\
-             touch {root}{log}\n\
-             mount --bind {own}/termination-log {root}{log}\n",
-            log = container.termination_message_path.as_ref().unwrap(),
-            own = own.display(),
-        );
-        if is_first {
-            script += "ip link set lo up\n";
+    fn spec(&self, container: &PodContainer) -> ContainerSpec {
+        let pod = self.pod.security_context.as_ref().unwrap();
+        let own = container.security_context.as_ref().unwrap();
+        let capabilities = own.capabilities.as_ref().unwrap();
+        assert_eq!(capabilities.drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(own.allow_privilege_escalation, Some(false));
+        let id = |id: Option<i64>| u32::try_from(id.unwrap()).unwrap();
+        let programs = programs_beside(env!("CARGO_BIN_EXE_meshcore-operator"));
+        ContainerSpec {
+            name: container.name.clone(),
+            root: Root::Host {
+                programs: programs.to_owned(),
+            },
+            command: vec![format!("{PROGRAMS}/meshcore-{}", container.name)],
+            env: env(container),
+            mounts: self.binds(container),
+            user: id(pod.run_as_user),
+            group: id(pod.run_as_group),
+            more_group: id(pod.fs_group),
+            read_only: own.read_only_root_filesystem == Some(true),
+            termination_log: container.termination_message_path.clone(),
         }
-        for mount in container.volume_mounts.iter().flatten() {
-            let (volume, path) = (self.volumes[&mount.name].display(), &mount.mount_path);
-            let options = if mount.read_only == Some(true) {
-                "-o ro"
-            } else {
-                ""
-            };
-            writeln!(
-                script,
-                "mkdir -p {root}{path}\nmount --bind {options} {volume} {root}{path}"
-            )
-            .unwrap();
-        }
-        let security = container.security_context.as_ref().unwrap();
-        if security.read_only_root_filesystem == Some(true) {
-            writeln!(script, "mount -o remount,ro {root}").unwrap();
-        }
-        writeln!(
-            script,
-            "exec chroot {root} {} {} {}",
-            identity(&self.pod, container),
-            env(container),
-            binary(container)
-        )
-        .unwrap();
-        script
+    }
+
+    fn binds(&self, container: &PodContainer) -> Vec<Bind> {
+        let mounts = container.volume_mounts.iter().flatten();
+        mounts
+            .map(|mount| Bind {
+                source: self.volumes[&mount.name].clone(),
+                target: mount.mount_path.clone(),
+                read_only: mount.read_only == Some(true),
+            })
+            .collect()
     }
 }
 
@@ -153,46 +114,15 @@ fn fill(path: &Path, volume: &Volume, bundle: &Bundle, context: &PodSecurityCont
     fs::set_permissions(path, fs::Permissions::from_mode(0o2775)).unwrap();
 }
 
-fn identity(pod: &PodSpec, container: &Container) -> String {
-    let context = pod.security_context.as_ref().unwrap();
-    let (user, group) = (context.run_as_user.unwrap(), context.run_as_group.unwrap());
-    let capabilities = container
-        .security_context
-        .as_ref()
-        .unwrap()
-        .capabilities
-        .as_ref()
-        .unwrap();
-    assert_eq!(capabilities.drop, Some(vec!["ALL".to_owned()]));
-    format!(
-        "setpriv --reuid {user} --regid {group} --groups {} --bounding-set -all --inh-caps -all --no-new-privs",
-        context.fs_group.unwrap()
-    )
-}
-
 /// The environment of the container and nothing of ours.
-fn env(container: &Container) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+fn env(container: &PodContainer) -> Vec<(String, String)> {
     let env = container.env.iter().flatten();
-    let pairs = env.map(|env| {
-        quoted(&format!(
-            "{}={}",
-            env.name,
-            env.value.clone().unwrap_or_default()
-        ))
-    });
-    format!("env -i {}", pairs.collect::<Vec<_>>().join(" "))
-}
-
-fn binary(container: &Container) -> String {
-    format!("{PROGRAMS}/meshcore-{}", container.name)
+    env.map(|env| (env.name.clone(), env.value.clone().unwrap_or_default()))
+        .collect()
 }
 
 /// A container that runs; it is killed with this value.
-pub(crate) struct Running {
-    program: Program,
-    termination_log: PathBuf,
-}
+pub(crate) struct Running(Container);
 
 impl Running {
     /// Whether a probe succeeds, over both families: a cluster has one of them, or both.
@@ -204,26 +134,26 @@ impl Running {
         let path = get.path.as_ref().unwrap();
         let timeout = probe.timeout_seconds.unwrap().to_string();
         ["127.0.0.1", "[::1]"].iter().all(|host| {
-            let curl = Command::new("nsenter")
-                .args(["--net", "--target", &self.program.id().to_string()])
-                .args(["curl", "--silent", "--fail", "--max-time", &timeout])
-                .arg(format!("http://{host}:{port}{path}"))
-                .output();
-            curl.unwrap().status.success()
+            let url = format!("http://{host}:{port}{path}");
+            let curl = ["curl", "--silent", "--fail", "--max-time", &timeout, &url];
+            self.0.in_its_network(&curl).unwrap().status.success()
         })
     }
 
     pub(crate) fn log(&self) -> String {
-        self.program.log()
+        self.0.log()
+    }
+
+    pub(crate) fn capabilities(&self) -> String {
+        self.0.capabilities().unwrap()
     }
 
     pub(crate) fn termination_log(&self) -> String {
-        fs::read_to_string(&self.termination_log).unwrap()
+        self.0.termination_log().unwrap()
     }
 
     /// Sends SIGTERM and gives the exit code.
     pub(crate) fn stop(&mut self, limit: Duration) -> Option<i32> {
-        self.program.terminate().unwrap();
-        self.program.wait(limit).unwrap().code()
+        self.0.stop(limit).unwrap()
     }
 }
