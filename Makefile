@@ -1,7 +1,7 @@
 # The commands a person types. Everything they need is checked for first, and installed from Debian when it is
 # missing and this is root; without root the line to type is printed. Nothing is upgraded.
 
-.PHONY: help run test test-fast bench torture cluster-up cluster-down lint generate images setup-fast setup-test setup-kubernetes
+.PHONY: help run test test-fast bench torture cluster-up cluster-down lint generate images setup-fast setup-test setup-images setup-kubernetes
 .DEFAULT_GOAL := help
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
@@ -18,12 +18,13 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 	cargo build --bin meshcore --bin meshcore-ingestor --bin meshcore-server
 	@target/debug/meshcore up --demo $(ARGS)
 
-test: setup-test setup-kubernetes ## All tests
+test: setup-test setup-kubernetes setup-images ## All tests
 	cargo test --workspace $(TEST_FEATURES)
 	@# What speaks to an API server, on the newest Kubernetes too.
 	MESHCORE_KUBERNETES=newest cargo test --workspace $(TEST_FEATURES) $(addprefix --test ,$(API_TESTS))
 
 test-fast: export MESHCORE_KUBERNETES := none
+test-fast: export MESHCORE_IMAGES := none
 test-fast: setup-fast ## The tests without kills, power cuts, full disks and Kubernetes
 	cargo test --workspace --lib --bins --tests --exclude meshcore-ingestor --exclude meshcore-store
 	cargo test -p meshcore-ingestor -p meshcore-store --lib
@@ -54,6 +55,7 @@ images: ## The images as OCI archives, for this machine or another (ARCH=arm64)
 
 generate: ## Files that are made from the code, each kept true by a test
 	GENERATE=true cargo test -q -p meshcore-resource --test crd --test reference
+	GENERATE=true cargo test -q -p meshcore-cli --test compose samples
 	GENERATE=true cargo test -q -p meshcore-operator --test generated --test templates
 	@# Once more for what is made of generated files.
 	GENERATE=true cargo test -q -p meshcore-operator --test generated single_file
@@ -63,6 +65,9 @@ setup-fast:
 
 setup-test:
 	@scripts/setup.sh mosquitto curl strace openssl mkfs.xfs mkfs.ext4 ip
+
+setup-images:
+	@scripts/setup.sh buildah readelf /etc/ssl/certs/ca-certificates.crt
 
 # What a node is made of, beside what is built for it. Without root there is none, and its tests are skipped.
 setup-kubernetes:

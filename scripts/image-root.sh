@@ -57,7 +57,10 @@ mkdir -m 1777 "$root/tmp"
 for binary in "$@"; do
   triplet=$(triplet_of "$binary")
   loader=$(LC_ALL=C readelf -l "$binary" | sed -n 's/.*program interpreter: \(.*\)\]$/\1/p')
-  install -Dm755 "$binary" "$root/usr/bin/${binary##*/}"
+  mkdir -p "$root/usr/bin"
+  # Names of functions stay, for the backtrace of a panic; the lines are in the binary of the build.
+  "$triplet-strip" --strip-debug -o "$root/usr/bin/${binary##*/}" "$binary"
+  chmod 755 "$root/usr/bin/${binary##*/}"
   [ -n "$loader" ] && install -Dm755 "$(library "${loader##*/}")" "$root$loader"
   add_libraries "$binary"
 done

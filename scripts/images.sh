@@ -74,7 +74,7 @@ make_archive() {
   local name=$1 file=Containerfile args=() work
   case $name in
     mosquitto | pause) file=e2e/images/Containerfile ;;
-    *) args=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision") ;;
+    *) args=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "TARGETARCH=$arch") ;;
   esac
   work=$(mktemp -d "$out/.building-XXXXXX")
   # shellcheck disable=SC2064
