@@ -86,17 +86,14 @@ impl Container {
         fs::set_permissions(&termination_log, fs::Permissions::from_mode(0o666))?;
         let script = own.join("start.sh");
         fs::write(&script, spec.script(&own, network.is_none()))?;
-        let mut command = match network {
-            Some(other) => {
-                let mut command = Command::new("nsenter");
-                command.args(["--net", "--target", &other.id(), "unshare"]);
-                command
-            }
-            None => {
-                let mut command = Command::new("unshare");
-                command.arg("--net");
-                command
-            }
+        let mut command = if let Some(other) = network {
+            let mut command = Command::new("nsenter");
+            command.args(["--net", "--target", &other.id(), "unshare"]);
+            command
+        } else {
+            let mut command = Command::new("unshare");
+            command.arg("--net");
+            command
         };
         command.args(["--mount", "sh", "-e"]).arg(&script);
         let program = Program::start_command::<&str, &str>(&mut command, &[], &own.join("log"))?;
