@@ -9,7 +9,7 @@ mod service;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: ComposeArgs) -> anyhow::Result<ExitCode> {
             ignored.join(", ")
         ));
     }
-    let secrets = bind_source(secrets);
+    let secrets = bind_source(&secrets);
     let text = heading(&resource, &secrets) + &ComposeFile::new(&resource, &secrets).to_yaml()?;
     std::io::stdout()
         .write_all(text.as_bytes())
@@ -79,7 +79,7 @@ fn without_effect(resource: &MeshCoreDeployment) -> Vec<&'static str> {
 }
 
 /// A source that does not begin with a dot or a slash would be the name of a volume.
-fn bind_source(folder: PathBuf) -> String {
+fn bind_source(folder: &Path) -> String {
     let text = folder.to_string_lossy().into_owned();
     if folder.is_absolute() || text.starts_with('.') {
         return text;

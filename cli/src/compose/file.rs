@@ -1,7 +1,5 @@
 //! The compose file: what is in it, in the order in which people read it.
 
-use std::collections::BTreeMap;
-
 use meshcore_resource::MeshCoreDeployment;
 use serde::Serialize;
 
@@ -13,7 +11,7 @@ pub(super) struct ComposeFile {
     /// Of the project, and so of the volume.
     name: String,
     services: Services,
-    volumes: BTreeMap<&'static str, Empty>,
+    volumes: Volumes,
 }
 
 #[derive(Debug, Serialize)]
@@ -22,9 +20,14 @@ struct Services {
     server: Service,
 }
 
-/// A volume as docker makes it.
+/// The one volume, as docker makes it without a word more.
 #[derive(Debug, Serialize)]
-struct Empty {}
+struct Volumes {
+    data: Volume,
+}
+
+#[derive(Debug, Serialize)]
+struct Volume {}
 
 impl ComposeFile {
     /// `secrets` is the folder of the secrets, as seen from the file.
@@ -35,7 +38,7 @@ impl ComposeFile {
                 ingestor: Service::ingestor(resource, secrets),
                 server: Service::server(resource),
             },
-            volumes: BTreeMap::from([(super::service::VOLUME, Empty {})]),
+            volumes: Volumes { data: Volume {} },
         }
     }
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::grace::Grace;
 
-/// The volume with the database.
-pub(super) const VOLUME: &str = "data";
+/// The volume with the database, as the file declares it.
+const VOLUME: &str = "data";
 const DATA: &str = "/data";
 const DATABASE: &str = "/data/meshcore.db";
 const SECRETS: &str = "/etc/meshcore/secrets";
