@@ -1,5 +1,7 @@
 //! Two clients: one that watches, whose answers may take for ever, and one for all else, whose answers may not.
 
+mod pace;
+
 use std::time::Duration;
 
 use http::header::{HeaderValue, USER_AGENT};
@@ -7,8 +9,9 @@ use http::{Request, Response};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use tower::BoxError;
-use tower::timeout::{Timeout, TimeoutLayer};
 use tower::util::BoxService;
+
+pub use pace::{Pace, Paced};
 
 /// How long to wait for answers.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +38,7 @@ const AGENT: &str = concat!("meshcore-operator/", env!("CARGO_PKG_VERSION"));
 pub type Builder = ClientBuilder<Sending>;
 
 /// The same for watches.
-pub type WatchBuilder = ClientBuilder<Timeout<Sending>>;
+pub type WatchBuilder = ClientBuilder<Paced<Sending>>;
 
 type Sending = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
@@ -82,8 +85,8 @@ impl Clients {
         config
             .headers
             .push((USER_AGENT, HeaderValue::from_static(AGENT)));
-        let begins = TimeoutLayer::new(patience.watch);
-        let watch = watch(Builder::try_from(config.clone())?.with_layer(&begins));
+        let pace = Pace::new(patience.watch);
+        let watch = watch(Builder::try_from(config.clone())?.with_layer(&pace));
         config.read_timeout = Some(patience.answer);
         // Counted from the request, not from when the connection fell idle before it.
         config.reset_reader_on_write = true;

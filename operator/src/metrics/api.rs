@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tower::timeout::error::Elapsed;
 use tower::{BoxError, Layer, Service};
 
 use super::{ApiCall, Metrics};
@@ -115,7 +114,8 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
     let timed_out = chain.any(|error| {
         let io = error.downcast_ref::<io::Error>();
-        io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) || error.is::<Elapsed>()
+        io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+            || error.is::<tokio::time::error::Elapsed>()
     });
     if timed_out { "timeout" } else { "connection" }
 }
