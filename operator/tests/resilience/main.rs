@@ -6,10 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![expect(clippy::print_stdout, reason = "figures are for whoever reads the log")]
 
+mod bounds;
 mod calls;
+mod fencing;
 #[path = "../common/operator.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod operator;
+mod quiet;
 mod support;
 
 use std::future::Future;
@@ -34,6 +37,15 @@ fn main() -> ExitCode {
     let tests = tests![
         calls::each_call_fails_and_the_end_is_the_same,
         calls::a_kill_after_each_call_changes_nothing,
+        quiet::five_minutes_of_resync_and_a_restart_cost_no_write_but_the_lease,
+        fencing::a_leader_that_was_frozen_in_a_reconcile_writes_nothing_when_it_goes_on,
+        bounds::every_request_is_answered_with_500,
+        bounds::every_request_is_one_too_many,
+        bounds::every_write_is_a_conflict,
+        bounds::every_watch_is_refused,
+        bounds::every_watch_breaks_at_once,
+        bounds::every_watch_is_too_old_at_once,
+        bounds::every_watch_ends_at_once,
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }

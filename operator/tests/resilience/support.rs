@@ -4,6 +4,7 @@ pub(crate) mod invariants;
 pub(crate) mod lane;
 pub(crate) mod life;
 pub(crate) mod picture;
+pub(crate) mod resources;
 pub(crate) mod witness;
 
 use meshcore_testkit::kubernetes::ControlPlane;

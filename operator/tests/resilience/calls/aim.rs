@@ -123,6 +123,7 @@ impl Call {
                 fates.push(Fate::status(410));
                 fates.extend([0, 1, 2, 3, 5, 8, 13].map(Fate::CutWatchAfter));
                 fates.extend([0, 1, 2, 3, 5, 8, 13].map(Fate::ExpireWatchAfter));
+                fates.extend([0, 2].map(Fate::EndWatchAfter));
             }
             "get" => {}
             _ => fates.push(Fate::status(409)),
