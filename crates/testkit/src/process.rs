@@ -73,19 +73,34 @@ impl Program {
         Ok(())
     }
 
+    /// Freezes it, and waits until no thread of it runs: a signal only asks for that.
+    ///
+    /// # Errors
+    /// When it still runs after ten seconds, or has ended.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let tasks = format!("/proc/{}/task", self.id());
+        wait_until(
+            &format!("{} stands still", self.name),
+            Duration::from_secs(10),
+            || {
+                threads(Path::new(&tasks))
+                    .ok()?
+                    .iter()
+                    .all(|state| *state == 'T')
+                    .then_some(())
+            },
+        )
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Asks it to stop.
     pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)
-    }
-
-    /// Lets it do nothing, as a machine that is suspended.
-    pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP)
-    }
-
-    /// Lets it go on.
-    pub fn thaw(&self) -> Result<()> {
-        self.signal(Signal::CONT)
     }
 
     /// How it has ended, if it has.
@@ -156,6 +171,17 @@ impl Drop for Program {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The state of each thread: the letter after the name in parentheses (proc(5), `stat`).
+fn threads(tasks: &Path) -> Result<Vec<char>> {
+    let mut states = Vec::new();
+    for task in std::fs::read_dir(tasks)? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let after_name = stat.rsplit(") ").next();
+        states.extend(after_name.and_then(|rest| rest.chars().next()));
+    }
+    Ok(states)
 }
 
 /// Status and body of `GET url`.
