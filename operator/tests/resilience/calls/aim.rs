@@ -35,27 +35,46 @@ const LATE: Duration = Duration::from_secs(1);
 /// How many of a hundred requests fail in a life with faults by chance.
 const PERCENT: u64 = 20;
 
+/// How often a request is awaited that does not come in each life, such as one that is made every ten seconds.
+const MOST_TRIES: u32 = 4;
+
 /// What fails in a life.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) aims: Vec<Aim>,
     /// What fails beside that.
     chance: Option<SeededFaults>,
+    /// How many lives have missed these aims.
+    tries: u32,
 }
 
 impl Script {
     /// Nothing but these.
     fn of(aims: Vec<Aim>) -> Self {
-        Self { aims, chance: None }
+        Self {
+            aims,
+            ..Self::default()
+        }
     }
 
     /// A share of all requests, whichever they are.
     pub(crate) fn by_chance(seed: u64) -> Self {
         let faults = SeededFaults::with_seed(seed, PERCENT).with_hangs();
         Self {
-            aims: Vec::new(),
             chance: Some(faults),
+            ..Self::default()
         }
+    }
+
+    /// The same with the aims that met no call; `None` where that is no chance any more.
+    pub(crate) fn again(&self, missed: &[Aim]) -> Option<Self> {
+        let tries = self.tries + 1;
+        let aims = missed.to_vec();
+        (!aims.is_empty() && tries < MOST_TRIES).then_some(Self {
+            aims,
+            chance: None,
+            tries,
+        })
     }
 
     /// The stages that are needed: all where faults go on, as those of watches do; else none after the last fault but

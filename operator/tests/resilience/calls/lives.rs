@@ -99,7 +99,10 @@ impl Lives<'_> {
         loop {
             let next = todo.lock().unwrap().pop_front();
             let Some(script) = next else { return outcome };
-            if let Err(failure) = self.live_one(&lane, &proxy, &script, &mut outcome).await {
+            let lived = self
+                .live_one(&lane, &proxy, &script, todo, &mut outcome)
+                .await;
+            if let Err(failure) = lived {
                 outcome
                     .failures
                     .push(format!("{}\n{failure}", script.title()));
@@ -114,6 +117,7 @@ impl Lives<'_> {
         lane: &Lane,
         proxy: &FaultProxy,
         script: &Script,
+        todo: &Mutex<VecDeque<Script>>,
         outcome: &mut Outcome,
     ) -> Result<(), String> {
         let mut life = Life::new(lane.client.clone(), lane.name(), self.witness).await;
@@ -136,7 +140,10 @@ impl Lives<'_> {
         }
         let missed = spoiler.missed();
         outcome.met += script.aims.len() - missed.len();
-        outcome.missed.extend(missed);
+        match script.again(&missed) {
+            Some(again) => todo.lock().unwrap().push_back(again),
+            None => outcome.missed.extend(missed),
+        }
         running.stop().await;
         let wrong = violations(&life.log);
         life.bury().await;
