@@ -10,6 +10,9 @@ use super::witness::Happening;
 pub(crate) fn violations(log: &[Happening]) -> Vec<String> {
     let mut now: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
     let mut wrong = Vec::new();
+    // Watches of different kinds are not equally fast.
+    let mut log: Vec<&Happening> = log.iter().collect();
+    log.sort_by_key(|happening| happening.version);
     for Happening {
         id,
         object,

@@ -118,8 +118,9 @@ impl<'a> Life<'a> {
                 .objects(self.namespace)
                 .keys()
                 .all(|id| id.kind == "PersistentVolumeClaim"),
-            Stage::Drift => self.is_ready(stage) && self.has_service(),
-            _ => self.is_ready(stage),
+            _ if !self.is_ready(stage) || !self.is_rolled_out() => false,
+            Stage::Drift => self.has_service(),
+            _ => true,
         };
         let done = self.witness.until(limit, is_done).await;
         done.unwrap_or_else(|| panic!("{stage:?} has no end:\n{:#?}", self.see()));
@@ -199,6 +200,20 @@ impl<'a> Life<'a> {
                     && condition["reason"] == stage.reason()
                     && condition["observedGeneration"] == resource["metadata"]["generation"]
             })
+        })
+    }
+
+    /// Whether the StatefulSet's controller has done what there was to do; the pod may be ready before.
+    fn is_rolled_out(&self) -> bool {
+        let objects = self.witness.objects(self.namespace);
+        let mut sets = objects.iter().filter(|(id, _)| id.kind == "StatefulSet");
+        sets.all(|(_, set)| {
+            let (status, wanted) = (&set["status"], &set["spec"]["replicas"]);
+            let ready = status["readyReplicas"].as_i64().unwrap_or_default();
+            status["observedGeneration"] == set["metadata"]["generation"]
+                && status["currentRevision"] == status["updateRevision"]
+                && status["replicas"] == *wanted
+                && wanted == ready
         })
     }
 
