@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "figures are for whoever reads the log")]
 
 mod figures;
+mod loss;
 mod main_job;
 mod scene;
 
@@ -16,21 +17,39 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use meshcore_testkit::can_mount;
 use meshcore_testkit::kubernetes::Cluster;
-use scene::Scene;
+use scene::{Company, Scene};
 
 /// As many at once as a small machine can serve; they wait more than they work.
 const THREADS: usize = 4;
 
 /// Tests by their names: functions that get a scene of their own.
 macro_rules! tests {
-    ($($module:ident::$test:ident,)*) => {
-        vec![$(trial(concat!(stringify!($module), "::", stringify!($test)), $module::$test)),*]
+    ($($module:ident::$test:ident,)*) => { trials!(Company::Others, $($module::$test,)*) };
+}
+
+/// Tests that disturb the whole node or the operator: each runs while no other does.
+macro_rules! tests_alone {
+    ($($module:ident::$test:ident,)*) => { trials!(Company::Nobody, $($module::$test,)*) };
+}
+
+macro_rules! trials {
+    ($company:expr, $($module:ident::$test:ident,)*) => {
+        vec![$(trial(concat!(stringify!($module), "::", stringify!($test)), $company, $module::$test)),*]
     };
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let tests = tests![main_job::a_mesh_is_seen_within_half_a_minute,];
+    let mut tests = tests![
+        main_job::a_mesh_is_seen_within_half_a_minute,
+        loss::containers_that_are_killed_lose_nothing,
+        loss::pods_that_are_replaced_lose_nothing,
+        loss::a_rotated_password_restarts_nothing_and_loses_nothing,
+    ];
+    // Last, since nothing new begins while one of them waits for its turn.
+    tests.extend(tests_alone![
+        loss::a_node_and_an_operator_that_are_replaced_lose_nothing,
+    ]);
     if !arguments.list {
         if !can_mount() {
             return ExitCode::SUCCESS;
@@ -43,7 +62,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-fn trial<F>(name: &'static str, test: fn(Scene) -> F) -> Trial
+fn trial<F>(name: &'static str, company: Company, test: fn(Scene) -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
 {
@@ -54,7 +73,7 @@ where
             .build()?;
         runtime.block_on(async {
             // Where there is none, that was said aloud; in CI this is not reached.
-            if let Some(scene) = Scene::new(name).await {
+            if let Some(scene) = Scene::new(name, company).await {
                 test(scene).await;
             }
         });

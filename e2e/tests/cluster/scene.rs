@@ -3,9 +3,10 @@
 mod api;
 mod availability;
 mod broker;
+mod company;
 mod database;
 mod load;
-mod operator;
+pub(crate) mod operator;
 mod resource;
 
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio::sync::OnceCell;
 pub(crate) use api::get;
 pub(crate) use availability::Availability;
 pub(crate) use broker::Broker;
+pub(crate) use company::Company;
+use company::Turn;
 pub(crate) use load::Load;
 
 /// How long something may take that should happen soon, on a machine that does much else.
@@ -30,18 +33,22 @@ pub(crate) struct Scene {
     pub(crate) namespace: Namespace,
     /// The test, for figures.
     pub(crate) test: &'static str,
+    // The last to go: the namespace is being deleted by then.
+    _turn: Turn,
 }
 
 impl Scene {
     /// The cluster is started, and the operator installed, for the first one.
-    pub(crate) async fn new(test: &'static str) -> Option<Self> {
+    pub(crate) async fn new(test: &'static str, company: Company) -> Option<Self> {
         let cluster = cluster().await?;
+        let turn = company.turn(cluster).await;
         let restricted = [("pod-security.kubernetes.io/enforce", "restricted")];
         let namespace = cluster.namespace_with_labels(&restricted).await.unwrap();
         Some(Self {
             cluster,
             namespace,
             test,
+            _turn: turn,
         })
     }
 

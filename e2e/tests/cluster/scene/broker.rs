@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use super::{SOON, Scene};
 
 /// The broker of a scene.
@@ -23,6 +25,8 @@ data:
     # What is queued for a subscriber that is away is what these tests are about.
     max_queued_messages 0
     max_inflight_messages 1000
+    # Tests may leave files *.conf there.
+    include_dir /data
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -76,7 +80,10 @@ impl Broker {
     pub(crate) async fn wait(&self) {
         let until = tokio::time::Instant::now() + SOON;
         let address = format!("{}:1883", self.address);
-        while tokio::net::TcpStream::connect(&address).await.is_err() {
+        // One that began when the Service led to a pod that is gone would be tried there for two minutes.
+        let limit = Duration::from_secs(1);
+        let connect = || tokio::time::timeout(limit, TcpStream::connect(&address));
+        while !matches!(connect().await, Ok(Ok(_))) {
             assert!(tokio::time::Instant::now() < until, "{address} is dead");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

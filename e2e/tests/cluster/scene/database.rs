@@ -1,6 +1,6 @@
 //! What is in the database, looked at from the node.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::{SOON, Scene};
 pub(crate) const FILE: &str = "meshcore.db";
 
 impl Scene {
-    /// Waits until the page knows as many packets.
-    pub(crate) async fn wait_for_packets(&self, page: &str, count: usize) {
+    /// Waits until the page knows as many packets: how many it knows.
+    pub(crate) async fn wait_for_packets(&self, page: &str, count: usize) -> usize {
         let until = tokio::time::Instant::now() + SOON;
         loop {
             let stats = super::get(page, "/api/stats").await;
@@ -23,8 +23,9 @@ impl Scene {
                 .as_ref()
                 .ok()
                 .and_then(|stats| stats["totalTransmissions"].as_u64());
-            if known.is_some_and(|known| known >= count as u64) {
-                return;
+            match known.and_then(|known| usize::try_from(known).ok()) {
+                Some(known) if known >= count => return known,
+                _ => {}
             }
             assert!(
                 tokio::time::Instant::now() < until,
@@ -37,6 +38,11 @@ impl Scene {
     /// Stops the analyzer and checks its database: sound, and with each of these packets once. Gives the longest time
     /// between the arrivals of two packets.
     pub(crate) async fn stop_and_check(&self, hashes: &[String]) -> Duration {
+        self.stop_and_check_each(&[hashes]).await[0]
+    }
+
+    /// [`Self::stop_and_check`] for several loads, with the longest time between two packets of each.
+    pub(crate) async fn stop_and_check_each(&self, loads: &[&[String]]) -> Vec<Duration> {
         self.change(&json!({"stopped": true})).await;
         self.kubectl(&["wait", "pod/mesh-0", "--for=delete", "--timeout=120s"])
             .await
@@ -45,11 +51,11 @@ impl Scene {
             .cluster
             .disks()
             .path(self.namespace.name(), "mesh-data");
-        check(&folder.unwrap().join(FILE), hashes).await
+        check(&folder.unwrap().join(FILE), loads).await
     }
 }
 
-async fn check(file: &Path, hashes: &[String]) -> Duration {
+async fn check(file: &Path, loads: &[&[String]]) -> Vec<Duration> {
     // A copy, since a look at the file itself would leave files of root beside it.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join(FILE);
@@ -64,30 +70,38 @@ async fn check(file: &Path, hashes: &[String]) -> Duration {
         .await
         .unwrap();
     assert_eq!(integrity, "ok");
+    let arrivals = arrivals(&mut connection).await;
+    connection.close().await.unwrap();
+    loads.iter().map(|load| gap(load, &arrivals)).collect()
+}
+
+/// When each packet that is there once arrived, in milliseconds.
+async fn arrivals(connection: &mut SqliteConnection) -> BTreeMap<String, u64> {
     let stored: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT hash, (SELECT count(*) FROM observations WHERE transmission_id = transmissions.id) FROM transmissions",
+        "SELECT hash, min(arrived_at) FROM transmissions JOIN observations ON transmission_id = transmissions.id \
+         GROUP BY hash HAVING count(*) = 1",
     )
-    .fetch_all(&mut connection)
+    .fetch_all(connection)
     .await
     .unwrap();
-    let once: BTreeSet<&str> = stored
+    let at = |(hash, at): (String, i64)| (hash, u64::try_from(at).unwrap());
+    stored.into_iter().map(at).collect()
+}
+
+/// The longest time between the arrivals of two of these packets, all of which are there.
+fn gap(load: &[String], arrivals: &BTreeMap<String, u64>) -> Duration {
+    let mut times: Vec<u64> = load
         .iter()
-        .filter(|(_, count)| *count == 1)
-        .map(|(hash, _)| hash.as_str())
+        .filter_map(|hash| arrivals.get(hash).copied())
         .collect();
-    let missing = hashes.iter().filter(|hash| !once.contains(hash.as_str()));
+    let missing = load.len() - times.len();
     assert_eq!(
-        missing.count(),
+        missing,
         0,
         "of {} acknowledged packets are not there once",
-        hashes.len()
+        load.len()
     );
-    let gap: Option<i64> = sqlx::query_scalar(
-        "SELECT max(gap) FROM (SELECT arrived_at - lag(arrived_at) OVER (ORDER BY arrived_at) AS gap FROM observations)",
-    )
-    .fetch_one(&mut connection)
-    .await
-    .unwrap();
-    connection.close().await.unwrap();
-    Duration::from_millis(u64::try_from(gap.unwrap_or_default()).unwrap_or_default())
+    times.sort_unstable();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    Duration::from_millis(gaps.max().unwrap_or_default())
 }

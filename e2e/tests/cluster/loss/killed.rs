@@ -1,0 +1,103 @@
+//! Deaths without a warning, and one with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::pod::Pod;
+use super::story::Story;
+use crate::scene::Scene;
+
+/// What SIGKILL leaves, whoever sends it.
+const KILLED: i64 = 128 + 9;
+
+pub(crate) async fn containers_that_are_killed_lose_nothing(scene: Scene) {
+    let mut story = Story::begin(scene, &json!({})).await;
+    story
+        .incident("SIGKILL of the ingestor", async |story| {
+            kill(&story.scene, "ingestor").await;
+        })
+        .await;
+    story
+        .incident("SIGKILL of the server", async |story| {
+            kill(&story.scene, "server").await;
+        })
+        .await;
+    story
+        .incident("pod delete", async |story| {
+            let pod = Pod::of(&story.scene).await.unwrap();
+            let delete = ["delete", "pod/mesh-0"];
+            story.scene.kubectl(&delete).await.unwrap();
+            pod.successor(&story.scene).await;
+        })
+        .await;
+    // In a new pod, since the kubelet lets a container that dies again wait.
+    story
+        .incident("OOM kill of the ingestor", async |story| {
+            exhaust_memory(&story.scene, "ingestor").await;
+        })
+        .await;
+    story.end().await;
+}
+
+async fn kill(scene: &Scene, container: &str) {
+    let pod = Pod::of(scene).await.unwrap();
+    let id = pod.container_id(container);
+    scene
+        .cluster
+        .ctr(&["tasks", "kill", "--signal=SIGKILL", id])
+        .unwrap();
+    assert_eq!(death(scene, &pod, container).await, "Error");
+}
+
+/// Eats the memory of the container's control group from within it, but with pages of a file in memory, which nobody
+/// can be killed for: the kernel takes the program.
+async fn exhaust_memory(scene: &Scene, container: &str) {
+    let pod = Pod::of(scene).await.unwrap();
+    let group = control_group(scene, pod.container_id(container));
+    let folder = tempfile::tempdir_in(scene.cluster.folder().join("memory")).unwrap();
+    let script = "echo $$ >\"$0/cgroup.procs\" && exec dd if=/dev/zero of=\"$1\" bs=1M count=1024";
+    let mut eater = Command::new("sh")
+        .args(["-c", script])
+        .arg(&group)
+        .arg(folder.path().join("eaten"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let reason = death(scene, &pod, container).await;
+    eater.kill().unwrap();
+    eater.wait().unwrap();
+    assert_eq!(reason, "OOMKilled");
+}
+
+/// Waits until the container has died by SIGKILL and the pod is ready again with its next life: the reason of the
+/// kubelet.
+async fn death(scene: &Scene, before: &Pod, container: &str) -> String {
+    let after = Pod::that(scene, "came back", |pod| {
+        pod.container_id(container) != before.container_id(container) && pod.is_ready()
+    })
+    .await;
+    assert_eq!(after.uid(), before.uid(), "the pod stays");
+    let last = &after.container(container)["lastState"]["terminated"];
+    assert_eq!(last["exitCode"], KILLED, "{last}");
+    last["reason"].as_str().unwrap().to_owned()
+}
+
+/// The folder of the control group that limits the memory of a container.
+fn control_group(scene: &Scene, id: &str) -> PathBuf {
+    let tasks = scene.cluster.ctr(&["tasks", "list"]).unwrap();
+    let task = tasks.lines().find(|task| task.starts_with(id)).unwrap();
+    let process = task.split_whitespace().nth(1).unwrap();
+    let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let of = |prefix: &str| {
+        groups
+            .lines()
+            .find_map(|line| line.split_once(prefix).map(|(_, path)| path.to_owned()))
+    };
+    // Version 1 has a tree for memory, version 2 one for everything.
+    match of(":memory:/") {
+        Some(path) => Path::new("/sys/fs/cgroup/memory").join(path),
+        None => Path::new("/sys/fs/cgroup").join(of("0::/").unwrap()),
+    }
+}

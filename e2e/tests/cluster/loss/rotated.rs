@@ -1,0 +1,102 @@
+//! A password that changes.
+
+use std::process::Command;
+use std::time::Instant;
+
+use meshcore_testkit::http_get;
+use meshcore_testkit::kubernetes::wait_for;
+use serde_json::json;
+
+use super::pod::{Pod, broker_container};
+use super::story::Story;
+use crate::figures::seconds;
+use crate::scene::Scene;
+
+const USER: &str = "analyzer";
+
+pub(crate) async fn a_rotated_password_restarts_nothing_and_loses_nothing(scene: Scene) {
+    let credentials = json!({"name": "sign-in"});
+    let spec = json!({"mqttSources": [
+        {"name": "broker", "broker": "mqtt://broker:1883", "credentialsSecretRef": credentials},
+        // It takes nothing, so that it stores nothing that the first one missed.
+        {"name": "other", "broker": "mqtt://broker:1883", "topics": ["other/#"]},
+    ]});
+    scene.apply(&secret("the-first-password")).await.unwrap();
+    let mut story = Story::begin(scene, &spec).await;
+    // From now on the broker looks at passwords; as the password is right, nobody notices.
+    accept_only(&story.scene, "the-first-password").await;
+    let pod = Pod::of(&story.scene).await.unwrap();
+    story
+        .incident("Secret rotation", async |story| {
+            rotate(&story.scene, &pod).await;
+        })
+        .await;
+    let now = Pod::of(&story.scene).await.unwrap();
+    assert!(pod.is_untouched(&now), "no container was restarted");
+    story.end().await;
+}
+
+async fn rotate(scene: &Scene, pod: &Pod) {
+    let connected = connects(pod, "broker").await.unwrap();
+    let others = connects(pod, "other").await;
+    accept_only(scene, "the-second-password").await;
+    let began = Instant::now();
+    scene.apply(&secret("the-second-password")).await.unwrap();
+    wait_for("the source has connected anew", async || {
+        (connects(pod, "broker").await? > connected).then_some(())
+    })
+    .await
+    .unwrap();
+    let delay = seconds(began.elapsed());
+    scene.figure("from the Secret's change to the connection", delay, "");
+    assert_eq!(
+        connects(pod, "other").await,
+        others,
+        "others stay connected"
+    );
+}
+
+/// How often a source has connected.
+async fn connects(pod: &Pod, source: &str) -> Option<u64> {
+    let url = format!("http://{}:8081/metrics", pod.address());
+    let metrics = tokio::task::spawn_blocking(move || http_get(&url));
+    let (_, text) = metrics.await.unwrap().ok()?;
+    let name = format!("meshcore_source_connects_total{{source=\"{source}\"}} ");
+    let line = text.lines().find(|line| line.starts_with(&name))?;
+    line[name.len()..].parse().ok()
+}
+
+fn secret(password: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sign-in"},
+        "stringData": {"username": USER, "password": password},
+    })
+    .to_string()
+}
+
+/// Tells the broker the one password of the user; whoever is connected by another one has to go.
+async fn accept_only(scene: &Scene, password: &str) {
+    let disks = scene.cluster.disks();
+    let folder = disks.path(scene.namespace.name(), "broker").unwrap();
+    let users = folder.join("users");
+    let made = Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .arg(&users)
+        .args([USER, password])
+        .status()
+        .expect("mosquitto_passwd comes with mosquitto: apt-get install mosquitto");
+    assert!(made.success());
+    make_readable(&users);
+    // Such files are part of its configuration.
+    let settings = folder.join("users.conf");
+    std::fs::write(&settings, "password_file /data/users\n").unwrap();
+    make_readable(&settings);
+    let id = broker_container(scene).await;
+    let reload = ["tasks", "kill", "--signal=SIGHUP", &id];
+    scene.cluster.ctr(&reload).unwrap();
+}
+
+fn make_readable(file: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+}
