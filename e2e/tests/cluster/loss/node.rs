@@ -1,6 +1,7 @@
 //! What happens to everybody on the node.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use meshcore_testkit::kubernetes::{Component, NODE, wait_for};
 use serde_json::json;
@@ -10,17 +11,20 @@ use super::pod::Pod;
 use super::story::Story;
 use crate::scene::{Scene, operator};
 
+/// Longer than two rounds of the probes of readiness.
+const PROBED: Duration = Duration::from_secs(12);
+
 pub(crate) async fn a_node_and_an_operator_that_are_replaced_lose_nothing(scene: Scene) {
     let mut story = Story::begin(scene, &json!({})).await;
     let pod = Pod::of(&story.scene).await.unwrap();
     story
-        .incident("kubelet restart", async |story| {
-            restart_kubelet(&story.scene).await;
+        .incident("operator upgrade", async |story| {
+            upgrade_operator(&story.scene).await;
         })
         .await;
     story
-        .incident("operator upgrade", async |story| {
-            upgrade_operator(&story.scene).await;
+        .incident("kubelet restart", async |story| {
+            restart_kubelet(&story.scene).await;
         })
         .await;
     let now = Pod::of(&story.scene).await.unwrap();
@@ -40,6 +44,8 @@ async fn restart_kubelet(scene: &Scene) {
     })
     .await
     .unwrap();
+    // Until it has probed everything anew, the state of the pod is not its word.
+    tokio::time::sleep(PROBED).await;
     Pod::that(scene, "was ready", Pod::is_ready).await;
 }
 
