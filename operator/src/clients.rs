@@ -15,14 +15,14 @@ pub use pace::{Pace, Paced};
 
 /// How long to wait for answers.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a part of an answer. Every request is small; an answer that takes longer won't come.
     pub answer: Duration,
     /// For the beginning of a watch or of the list before it. A list may be long, and wait in the server's queue.
     pub watch: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(10),
@@ -60,7 +60,7 @@ impl Clients {
     pub fn new(config: &Config) -> kube::Result<Self> {
         Self::with(
             config,
-            Patience::default(),
+            Timeouts::default(),
             WatchBuilder::build,
             Builder::build,
         )
@@ -73,7 +73,7 @@ impl Clients {
     /// A configuration that no client can be made of.
     pub fn with(
         config: &Config,
-        patience: Patience,
+        timeouts: Timeouts,
         watch: impl FnOnce(WatchBuilder) -> Client,
         write: impl FnOnce(Builder) -> Client,
     ) -> kube::Result<Self> {
@@ -85,9 +85,9 @@ impl Clients {
         config
             .headers
             .push((USER_AGENT, HeaderValue::from_static(AGENT)));
-        let pace = Pace::new(patience.watch);
+        let pace = Pace::new(timeouts.watch);
         let watch = watch(Builder::try_from(config.clone())?.with_layer(&pace));
-        config.read_timeout = Some(patience.answer);
+        config.read_timeout = Some(timeouts.answer);
         // Counted from the request, not from when the connection fell idle before it.
         config.reset_reader_on_write = true;
         let write = write(Builder::try_from(config)?);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use kube::{Client, Config};
 
-use crate::clients::{Clients, Patience, WatchBuilder};
+use crate::clients::{Clients, Timeouts, WatchBuilder};
 use crate::health::Watches;
 use crate::lease::{Leadership, WriteGate};
 use crate::metrics::{Metrics, ObserveApi};
@@ -55,7 +55,7 @@ impl Connection {
         let gate = WriteGate::new(leadership.clone());
         let clients = Clients::with(
             &self.config,
-            Patience::default(),
+            Timeouts::default(),
             |builder| builder.with_layer(&watching).build(),
             |builder| builder.with_layer(&writing).with_layer(&gate).build(),
         );
@@ -67,7 +67,7 @@ impl Connection {
         let observe = ObserveApi::new(Arc::clone(&self.metrics));
         let clients = Clients::with(
             &self.config,
-            Patience::default(),
+            Timeouts::default(),
             WatchBuilder::build,
             |builder| builder.with_layer(&observe).build(),
         );

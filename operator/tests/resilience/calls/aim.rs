@@ -249,6 +249,11 @@ impl Spoiler {
         }
     }
 
+    /// Whether nothing is to fail.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.script.aims.is_empty() && self.script.chance.is_none()
+    }
+
     /// Counts anew from here on.
     pub(crate) fn enter(&self, stage: Stage) {
         self.now().stage = stage;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use meshcore_operator::clients::Timeouts;
 use meshcore_testkit::Program;
 use meshcore_testkit::kubernetes::{Access, Fate, FaultProxy, Moment, Plan, RequestInfo};
 use tempfile::TempDir;
 
 use super::aim::Spoiler;
 use crate::operator::BINARY;
-use crate::support::lane::{Lane, Operator};
+use crate::support::lane::{IMPATIENT, Lane, Operator};
 
 /// What becomes of a life's aims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,13 @@ impl Running {
         match way {
             Way::Fails => {
                 proxy.set_plan(plan.clone());
-                Self::Here(lane.operator(proxy).await)
+                // A record must not have what is only sent again because this machine is busy.
+                let timeouts = if plan.is_idle() {
+                    Timeouts::default()
+                } else {
+                    IMPATIENT
+                };
+                Self::Here(lane.operator(proxy, timeouts).await)
             }
             Way::IsKilled => {
                 let access = proxy.access(&lane.access).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::witness::Happening;
+use super::witness::{Happening, Objects};
 
 /// What was not as it must be at every moment.
 pub(crate) fn violations(log: &[Happening]) -> Vec<String> {
@@ -68,6 +68,17 @@ fn wrong_state(now: &Now<'_>) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Configurations that nobody could need any more.
+pub(crate) fn unused_configurations(objects: &Objects) -> Vec<&str> {
+    let now: Now<'_> = objects
+        .iter()
+        .map(|(id, object)| ((id.kind, id.name.as_str()), &**object))
+        .collect();
+    let maps = objects.keys().filter(|id| id.kind == "ConfigMap");
+    let unused = maps.filter(|id| users(&now, &id.name).next().is_none());
+    unused.map(|id| id.name.as_str()).collect()
 }
 
 /// Who mounts a ConfigMap: pods, the StatefulSet, and what it could be rolled back to.

@@ -8,7 +8,7 @@ use kube::Client;
 use meshcore_operator::args::Namespaces;
 use meshcore_operator::backoff::Backoff;
 use meshcore_operator::build::HttpRouteApi;
-use meshcore_operator::clients::{Builder, Patience, WatchBuilder};
+use meshcore_operator::clients::{Builder, Timeouts, WatchBuilder};
 use meshcore_operator::controller::{Options, run};
 use meshcore_operator::metrics::Metrics;
 use meshcore_operator::{Clients, Context, Settings, rbac};
@@ -18,9 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long an operator of these tests waits for an answer. The usual 10 s would make each test that lets one hang as
-/// long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an operator waits for answers where some never come. The usual times would make each such test as long.
+pub(crate) const IMPATIENT: Timeouts = Timeouts {
+    answer: Duration::from_secs(2),
+    watch: Duration::from_secs(2),
+};
 
 /// A namespace with the rights of an operator, whose pods become ready.
 pub(crate) struct Lane {
@@ -53,9 +55,9 @@ impl Lane {
     }
 
     /// An operator of this namespace in this process, with short times.
-    pub(crate) async fn operator(&self, proxy: &FaultProxy) -> Operator {
+    pub(crate) async fn operator(&self, proxy: &FaultProxy, timeouts: Timeouts) -> Operator {
         let access = proxy.access(&self.access).unwrap();
-        Operator::start(self.name(), &access).await
+        Operator::start(self.name(), &access, timeouts).await
     }
 }
 
@@ -86,11 +88,13 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    pub(crate) async fn start(namespace: &str, access: &Access) -> Self {
+    pub(crate) async fn start(namespace: &str, access: &Access, timeouts: Timeouts) -> Self {
         let config = access.config().await.unwrap();
         let (http_route, receiver) = watch::channel(None);
         let (metrics, _) = Metrics::new();
-        let (context, triggered) = Context::new(clients(&config), settings(), metrics, receiver);
+        let clients = Clients::with(&config, timeouts, WatchBuilder::build, Builder::build);
+        let clients = clients.unwrap();
+        let (context, triggered) = Context::new(clients, settings(), metrics, receiver);
         let only = BTreeSet::from([namespace.to_owned()]);
         let options = Options {
             backoff: Backoff {
@@ -129,13 +133,4 @@ pub(crate) fn settings() -> Settings {
         image_registry: String::new(),
         image_tag: "1.0.0".to_owned(),
     }
-}
-
-/// The operator's clients, but for the time that they wait for an answer.
-fn clients(config: &kube::Config) -> Clients {
-    let patience = Patience {
-        answer: PATIENCE,
-        watch: PATIENCE,
-    };
-    Clients::with(config, patience, WatchBuilder::build, Builder::build).unwrap()
 }

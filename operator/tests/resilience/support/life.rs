@@ -10,8 +10,9 @@ use kube::{Api, Client};
 use meshcore_resource::MeshCoreDeployment;
 use serde_json::{Value, json};
 
+use super::invariants::unused_configurations;
 use super::picture::{Picture, difference, picture};
-use super::witness::{Happening, Witness};
+use super::witness::{Happening, Id, Witness};
 
 /// The resource's name.
 pub(crate) const NAME: &str = "mesh";
@@ -79,6 +80,10 @@ pub(crate) struct Life<'a> {
     client: Client,
     namespace: &'a str,
     witness: &'a Witness,
+    /// The generation that was asked for last.
+    generation: i64,
+    /// The UID of the Service and the form of the `NetworkPolicy` before others came at them.
+    before_drift: (Value, Value),
     /// What has happened so far.
     pub(crate) log: Vec<Happening>,
 }
@@ -89,6 +94,8 @@ impl<'a> Life<'a> {
             client,
             namespace,
             witness,
+            generation: 0,
+            before_drift: Default::default(),
             log: Vec::new(),
         };
         life.make_secret().await;
@@ -97,7 +104,7 @@ impl<'a> Life<'a> {
     }
 
     /// Asks for a stage, as a user does.
-    pub(crate) async fn ask(&self, stage: Stage) {
+    pub(crate) async fn ask(&mut self, stage: Stage) {
         match stage {
             Stage::Drift => self.drift().await,
             Stage::Delete => {
@@ -113,14 +120,9 @@ impl<'a> Life<'a> {
     /// Waits until the stage has come to an end, and gives the picture then.
     pub(crate) async fn until(&mut self, stage: Stage, limit: Duration) -> Picture {
         let is_done = || match stage {
-            Stage::Delete => self
-                .witness
-                .objects(self.namespace)
-                .keys()
-                .all(|id| id.kind == "PersistentVolumeClaim"),
-            _ if !self.is_ready(stage) || !self.is_rolled_out() => false,
-            Stage::Drift => self.has_service(),
-            _ => true,
+            Stage::Delete => self.is_gone(),
+            Stage::Drift => self.is_settled(stage) && self.is_healed(),
+            _ => self.is_settled(stage),
         };
         let done = self.witness.until(limit, is_done).await;
         done.unwrap_or_else(|| panic!("{stage:?} has no end:\n{:#?}", self.see()));
@@ -132,11 +134,7 @@ impl<'a> Life<'a> {
     /// # Errors
     /// What is left after `limit`.
     pub(crate) async fn until_gone(&mut self, limit: Duration) -> Result<(), String> {
-        let is_gone = || {
-            let objects = self.witness.objects(self.namespace);
-            objects.keys().all(|id| id.kind == "PersistentVolumeClaim")
-        };
-        let gone = self.witness.until(limit, is_gone).await;
+        let gone = self.witness.until(limit, || self.is_gone()).await;
         let left = self.see();
         gone.ok_or_else(|| format!("{:?} stay", left.keys()))
     }
@@ -187,56 +185,68 @@ impl<'a> Life<'a> {
         self.witness.take_log(self.namespace);
     }
 
-    fn is_ready(&self, stage: Stage) -> bool {
+    /// Whether nothing is left but the claim.
+    fn is_gone(&self) -> bool {
         let objects = self.witness.objects(self.namespace);
-        let mut resources = objects
-            .iter()
-            .filter(|(id, _)| id.kind == "MeshCoreDeployment");
-        resources.next().is_some_and(|(_, resource)| {
-            let conditions = resource["status"]["conditions"].as_array();
-            conditions.into_iter().flatten().any(|condition| {
+        objects.keys().all(|id| id.kind == "PersistentVolumeClaim")
+    }
+
+    /// Whether everybody has done what there was to do.
+    fn is_settled(&self, stage: Stage) -> bool {
+        let objects = self.witness.objects(self.namespace);
+        let of = |kind: &'static str| objects.iter().filter(move |(id, _)| id.kind == kind);
+        let mut resources = of("MeshCoreDeployment");
+        resources.any(|(_, resource)| self.is_ready(stage, resource))
+            && of("StatefulSet").all(|(_, set)| is_rolled_out(set))
+            && unused_configurations(&objects).is_empty()
+    }
+
+    fn is_ready(&self, stage: Stage, resource: &Value) -> bool {
+        let generation = &resource["metadata"]["generation"];
+        let mut conditions = resource["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        // What the witness sees may be older than what was asked for.
+        *generation == self.generation
+            && conditions.any(|condition| {
                 condition["type"] == "Ready"
                     && condition["status"] == "True"
                     && condition["reason"] == stage.reason()
-                    && condition["observedGeneration"] == resource["metadata"]["generation"]
+                    && condition["observedGeneration"] == *generation
             })
-        })
     }
 
-    /// Whether the StatefulSet's controller has done what there was to do; the pod may be ready before.
-    fn is_rolled_out(&self) -> bool {
+    /// Whether what others deleted and changed is as it was.
+    fn is_healed(&self) -> bool {
+        let (service, policy) = self.drifting();
+        service.is_string() && service != self.before_drift.0 && policy == self.before_drift.1
+    }
+
+    /// What others will delete and change.
+    fn drifting(&self) -> (Value, Value) {
         let objects = self.witness.objects(self.namespace);
-        let mut sets = objects.iter().filter(|(id, _)| id.kind == "StatefulSet");
-        sets.all(|(_, set)| {
-            let (status, wanted) = (&set["status"], &set["spec"]["replicas"]);
-            let ready = status["readyReplicas"].as_i64().unwrap_or_default();
-            status["observedGeneration"] == set["metadata"]["generation"]
-                && status["currentRevision"] == status["updateRevision"]
-                && status["replicas"] == *wanted
-                && wanted == ready
-        })
+        let named = |kind: &'static str| {
+            let name = NAME.to_owned();
+            objects.get(&Id { kind, name }).cloned().unwrap_or_default()
+        };
+        let service = named("Service")["metadata"]["uid"].clone();
+        (service, named("NetworkPolicy")["spec"].clone())
     }
 
-    fn has_service(&self) -> bool {
-        let objects = self.witness.objects(self.namespace);
-        objects
-            .keys()
-            .any(|id| id.kind == "Service" && id.name == NAME)
-    }
-
-    async fn apply(&self, spec: Value) {
+    async fn apply(&mut self, spec: Value) {
         let object = json!({
             "apiVersion": "meshcore.dev/v1alpha1", "kind": "MeshCoreDeployment",
             "metadata": {"name": NAME, "namespace": self.namespace}, "spec": spec,
         });
         let params = PatchParams::apply("user").force();
-        self.api::<MeshCoreDeployment>()
-            .patch(NAME, &params, &Patch::Apply(object))
-            .await
-            .unwrap();
+        let api = self.api::<MeshCoreDeployment>();
+        let applied = api.patch(NAME, &params, &Patch::Apply(object)).await;
+        self.generation = applied.unwrap().metadata.generation.unwrap();
     }
 
-    async fn drift(&self) {
+    async fn drift(&mut self) {
+        self.before_drift = self.drifting();
         let foreign = json!({"metadata": {"annotations": {"example.org/foreign": "stays"}, "labels": {"foreign": "stays"}}});
         let params = PatchParams {
             field_manager: Some("somebody".to_owned()),
@@ -281,4 +291,14 @@ impl<'a> Life<'a> {
     {
         Api::namespaced(self.client.clone(), self.namespace)
     }
+}
+
+/// Whether the controller of a `StatefulSet` has nothing more to do; its pod may be ready before.
+fn is_rolled_out(set: &Value) -> bool {
+    let (status, wanted) = (&set["status"], &set["spec"]["replicas"]);
+    let ready = status["readyReplicas"].as_i64().unwrap_or_default();
+    status["observedGeneration"] == set["metadata"]["generation"]
+        && status["currentRevision"] == status["updateRevision"]
+        && status["replicas"] == *wanted
+        && *wanted == ready
 }
