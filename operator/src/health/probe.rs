@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::liveness::{Liveness, Patience};
 use super::watches::Watches;
 use crate::args::Namespaces;
+use crate::build::HttpRouteApi;
 
 /// How long from one request to the next when all is well, and when it is not.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -54,11 +55,12 @@ pub struct Probe {
     liveness: Arc<Mutex<Liveness>>,
     patience: Patience,
     works: watch::Sender<bool>,
+    http_route: watch::Receiver<Option<HttpRouteApi>>,
 }
 
 impl Probe {
     /// A probe that asks by `client`, which must not be the one that watches: if that one is stuck, this one must not
-    /// be.
+    /// be. `http_route` says whether the cluster serves the one kind that it may stop to serve.
     pub fn new(
         client: Client,
         server: String,
@@ -66,6 +68,7 @@ impl Probe {
         readiness: Readiness,
         watches: Watches,
         patience: Patience,
+        http_route: watch::Receiver<Option<HttpRouteApi>>,
     ) -> Self {
         let scopes = match namespaces {
             Namespaces::All => vec![None],
@@ -81,6 +84,7 @@ impl Probe {
             liveness: Arc::new(Mutex::new(Liveness::new(patience))),
             patience,
             works: watch::Sender::new(false),
+            http_route,
         }
     }
 
@@ -189,6 +193,10 @@ impl Probe {
     }
 
     fn trouble_of_watches(&self) -> Option<String> {
+        // The one kind that comes and goes.
+        if self.http_route.borrow().is_none() {
+            self.watches.forget("HTTPRoute");
+        }
         let refused = self.watches.refused();
         if !refused.is_empty() {
             return Some(format!(

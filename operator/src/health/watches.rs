@@ -56,6 +56,11 @@ impl Watches {
         Some(Heard { state })
     }
 
+    /// Nobody watches this kind any more, since the cluster serves it no longer.
+    pub fn forget(&self, kind: &str) {
+        lock(&self.known).retain(|_, watch| watch.kind != kind);
+    }
+
     /// How long ago the quietest watch of each kind was heard.
     pub fn ages(&self) -> BTreeMap<&'static str, Duration> {
         let mut ages = BTreeMap::new();
@@ -175,6 +180,19 @@ mod tests {
         one.now();
         assert_eq!(watches.ages()["Pod"], 2 * SECOND);
         assert_eq!(watches.silent_for(2 * SECOND), ["Pod"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_served_no_longer_is_forgotten() {
+        let watches = Watches::default();
+        let path = "/apis/gateway.networking.k8s.io/v1/httproutes?watch=true";
+        let heard = request(&watches, path).unwrap();
+        request(&watches, &format!("{PODS}&watch=true")).unwrap();
+        heard.answered(StatusCode::NOT_FOUND);
+        assert_eq!(watches.refused(), ["HTTPRoute"]);
+        watches.forget("HTTPRoute");
+        assert!(watches.refused().is_empty());
+        assert_eq!(watches.ages().into_keys().collect::<Vec<_>>(), ["Pod"]);
     }
 
     #[tokio::test(start_paused = true)]

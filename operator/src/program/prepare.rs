@@ -37,6 +37,7 @@ impl Prepared {
         let watches = Watches::default();
         let connection = Connection::new(&metrics, &watches).await?;
         let api_server = connection.server();
+        let discovery = Discovery::new(connection.direct()?);
         let probe = Probe::new(
             connection.direct()?,
             api_server.clone(),
@@ -44,8 +45,8 @@ impl Prepared {
             readiness.clone(),
             watches.clone(),
             Patience::after(config.watch_silence),
+            discovery.http_route(),
         );
-        let discovery = Discovery::new(connection.direct()?);
         let elector = match &config.lease {
             Some(lease) => Some(elector(lease, &connection)?),
             None => None,
