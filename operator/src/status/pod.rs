@@ -210,8 +210,26 @@ fn waiting_for(pod: &Pod) -> String {
                 name(pod)
             )
         }
-        Some((kind, status)) => format!("{kind} {} of pod {} is starting", status.name, name(pod)),
+        Some((kind, status)) => format!(
+            "{kind} {} of pod {} is starting{}",
+            status.name,
+            name(pod),
+            who_knows_more(pod, status)
+        ),
         None => format!("Pod {} is starting", name(pod)),
+    }
+}
+
+/// A program that runs may wait for something that only itself can name, such as a database that somebody else writes.
+fn who_knows_more(pod: &Pod, status: &ContainerStatus) -> String {
+    let state = status.state.as_ref();
+    match state.and_then(|state| state.running.as_ref()) {
+        Some(_) => format!(
+            "; its log says what it waits for: kubectl logs {} -c {}",
+            name(pod),
+            status.name
+        ),
+        None => String::new(),
     }
 }
 

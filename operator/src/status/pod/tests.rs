@@ -100,7 +100,7 @@ fn a_pod_without_a_machine_says_why() {
 }
 
 #[test]
-fn a_sidecar_that_starts_is_what_is_waited_for() {
+fn a_sidecar_that_starts_is_what_is_waited_for_and_knows_for_what() {
     let pod = pod(json!({
         "initContainerStatuses": [{"name": "ingestor", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "started": false, "state": {"running": {}}}],
@@ -110,7 +110,8 @@ fn a_sidecar_that_starts_is_what_is_waited_for() {
     let (level, reason, message) = of(&set(2, 2, "r2"), &[pod]);
     assert_eq!((level, reason), (Level::Progressing, Reason::Starting));
     assert!(
-        message.contains("Sidecar ingestor of pod mesh-0 is starting"),
+        message.contains("Sidecar ingestor of pod mesh-0 is starting")
+            && message.contains("kubectl logs mesh-0 -c ingestor"),
         "{message}"
     );
 }
