@@ -7,9 +7,12 @@
 #![expect(clippy::print_stdout, reason = "figures are for whoever reads the log")]
 
 mod figures;
+mod grace;
 mod loss;
 mod main_job;
+mod process;
 mod scene;
+mod two_writers;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -41,10 +44,18 @@ macro_rules! trials {
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let mut tests = tests![
+        // The longest first.
+        grace::a_pod_deleted_twenty_times_under_load_ends_in_order_each_time,
+        grace::a_budget_of_300_seconds_lets_a_slow_client_finish,
         main_job::a_mesh_is_seen_within_half_a_minute,
         loss::containers_that_are_killed_lose_nothing,
         loss::pods_that_are_replaced_lose_nothing,
         loss::a_rotated_password_restarts_nothing_and_loses_nothing,
+        grace::a_blocked_server_is_ended_by_its_watchdog,
+        grace::a_frozen_server_is_killed_and_takes_nothing_with_it,
+        grace::a_budget_of_twelve_seconds_cuts_a_slow_client,
+        two_writers::a_pod_waits_for_the_lock_of_another_process,
+        two_writers::a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fenced,
     ];
     // Last, since nothing new begins while one of them waits for its turn.
     tests.extend(tests_alone![
