@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meshcore_lifecycle::Readiness;
+use meshcore_lifecycle::{DISK, Readiness};
 use meshcore_store::{Commit, Condition, WriterEvents};
 
 use crate::metrics::{Metrics, ReasonLabel};
@@ -61,17 +61,22 @@ impl WriterEvents<Token> for Acknowledger {
         self.metrics
             .disk_full
             .set(i64::from(*condition == Condition::DiskFull));
+        let disk_is_full = "the disk is full: nothing is acknowledged until there is room; grow the volume or free space";
         match condition {
+            Condition::DiskFull => {
+                self.readiness.set_not_ready(DISK, disk_is_full);
+                self.readiness.set_ready(STORE);
+                return;
+            }
             Condition::Writing => self.readiness.set_ready(STORE),
-            Condition::DiskFull => self.readiness.set_not_ready(
-                STORE,
-                "the disk is full: nothing is acknowledged until there is room; grow the volume or free space",
-            ),
-            Condition::Busy => self.readiness.set_not_ready(STORE, "another program holds the database"),
+            Condition::Busy => self
+                .readiness
+                .set_not_ready(STORE, "another program holds the database"),
             Condition::SetAside { .. } => {
                 self.metrics.databases_set_aside.inc();
                 self.readiness.set_ready(STORE);
             }
         }
+        self.readiness.set_ready(DISK);
     }
 }

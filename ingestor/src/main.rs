@@ -77,5 +77,6 @@ async fn main() -> ExitCode {
 )]
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("meshcore-ingestor: {error:#}");
+    meshcore_lifecycle::last_words(&format!("{error:#}"));
     ExitCode::from(code)
 }

@@ -27,6 +27,7 @@ pub mod live;
 pub mod metrics;
 pub mod names;
 mod patience;
+pub mod pressure;
 pub mod probe;
 pub mod problem;
 pub mod program;

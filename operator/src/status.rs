@@ -19,6 +19,7 @@ use meshcore_resource::{
 use crate::apply::{Applied, Rollout};
 use crate::bundle::Bundle;
 use crate::names;
+use crate::pressure::Pressure;
 use crate::problem::Problem;
 use crate::validate::claim_name;
 pub use conditions::{Finding, Truth, Type, conditions};
@@ -27,9 +28,10 @@ pub use state::{Level, State};
 pub use write::{Written, annotate, write};
 
 /// The conditions that are about one thing each.
-const DETAILS: [Type; 4] = [
+const DETAILS: [Type; 5] = [
     Type::StorageReady,
     Type::StorageResizing,
+    Type::StoragePressure,
     Type::ShutdownBudgetAtRisk,
     Type::RolloutPending,
 ];
@@ -49,6 +51,8 @@ pub struct Report<'a> {
     pub stateful_set: Option<StatefulSet>,
     /// Its pods.
     pub pods: Vec<Pod>,
+    /// Whether the volume is full.
+    pub pressure: Pressure,
     /// How the last pod ended, if somebody knows more than the status has.
     pub last_shutdown: Option<LastShutdown>,
 }
@@ -67,6 +71,7 @@ pub fn of_report(
     findings.extend([
         storage::ready(&name, claim),
         storage::resizing(&name, claim),
+        storage::pressure(&name, &report.pressure, &previous.conditions),
         budget::at_risk(&resource.spec.shutdown, last_shutdown.as_ref()),
         rollout_pending(&report.applied.rollout),
     ]);

@@ -70,5 +70,6 @@ async fn main() -> ExitCode {
 )]
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("meshcore-server: {error:#}");
+    meshcore_lifecycle::last_words(&format!("{error:#}"));
     ExitCode::from(code)
 }

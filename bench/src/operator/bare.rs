@@ -145,6 +145,7 @@ fn status(resource: &MeshCoreDeployment) -> Value {
         "Stalled",
         "StorageReady",
         "StorageResizing",
+        "StoragePressure",
         "ShutdownBudgetAtRisk",
         "RolloutPending",
     ];

@@ -93,13 +93,19 @@ impl Outlets {
     }
 }
 
+/// Leaves the last words of a program that can't start where the kubelet reads them, if there is such a place.
+pub fn last_words(text: &str) {
+    let path = Path::new(TERMINATION_LOG);
+    warn_of_failure(path, overwrite(path, text));
+}
+
 fn warn_of_failure(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
         warn!(
             event = events::SHUTDOWN_REPORT_FAILED,
             path = %path.display(),
             %error,
-            "The shutdown report could not be written"
+            "The termination message or the shutdown report could not be written"
         );
     }
 }

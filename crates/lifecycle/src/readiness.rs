@@ -26,6 +26,9 @@ pub enum Status {
     ShuttingDown,
 }
 
+/// The component of readiness that says that the disk is full; the operator looks for it.
+pub const DISK: &str = "disk";
+
 /// What a readiness probe is told: `{"status":"not_ready","reasons":{"store":"disk is full"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadinessSnapshot {

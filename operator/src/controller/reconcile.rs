@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::dereference::{Found, dereference};
 use crate::events::{self, News};
 use crate::names;
+use crate::pressure::{self, Pressure};
 use crate::problem::Problem;
 use crate::status::{self, Reason, Report, State, Written};
 use crate::validate::{Plan, validate};
@@ -117,10 +118,15 @@ impl Reconcile<'_> {
             return Err(failure);
         }
         self.remember_claim(resource, &plan).await?;
-        let report = self.report(resource, &found, &plan, &applied, effective);
+        let mut report = self.report(resource, &found, &plan, &applied, effective);
+        report.pressure = pressure::look(&report.pods).await;
+        let in_doubt = pressure::is_in_doubt(&report.pods);
         let status = status::of_report(resource, report, &now());
         self.tell(resource.status.as_ref(), &status, news).await?;
-        after(applied)
+        Ok(match after(applied)? {
+            Next::Resync if in_doubt => Next::After(pressure::AGAIN),
+            next => next,
+        })
     }
 
     fn report<'a>(
@@ -146,6 +152,7 @@ impl Reconcile<'_> {
                 .as_ref()
                 .and_then(|set| set.parse().ok()),
             pods: found.pods(),
+            pressure: Pressure::Unknown,
             last_shutdown: self.context.last_shutdowns.current(namespace, name, last),
             applied,
         }

@@ -22,6 +22,8 @@ pub enum Type {
     StorageReady,
     /// The volume is growing.
     StorageResizing,
+    /// The volume is full.
+    StoragePressure,
     /// A stop may take longer than it is given.
     ShutdownBudgetAtRisk,
     /// Changes wait for consent.
@@ -37,6 +39,7 @@ impl Type {
             Self::Stalled => "Stalled",
             Self::StorageReady => "StorageReady",
             Self::StorageResizing => "StorageResizing",
+            Self::StoragePressure => "StoragePressure",
             Self::ShutdownBudgetAtRisk => "ShutdownBudgetAtRisk",
             Self::RolloutPending => "RolloutPending",
         }

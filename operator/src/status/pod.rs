@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::reason::Reason;
 use super::state::{Level, State};
+use crate::names;
 
 /// The label of a pod with the name of the StatefulSet's revision that it was made from.
 pub(crate) const REVISION: &str = "controller-revision-hash";
@@ -182,10 +183,31 @@ fn crashes(status: &ContainerStatus) -> String {
         (_, 124) => "it did not stop in time",
         _ => "see its log",
     };
-    format!(
-        "ended {times} times, last with exit code {} ({meaning}): kubectl logs --previous -c {}",
-        ended.exit_code, status.name
-    )
+    let code = ended.exit_code;
+    match last_words(ended.message.as_deref().unwrap_or_default()) {
+        Some(words) => format!("ended {times} times, last with exit code {code}: {words}"),
+        None => format!(
+            "ended {times} times, last with exit code {code} ({meaning}): kubectl logs --previous -c {}",
+            status.name
+        ),
+    }
+}
+
+/// What a program said that could not start; one that could leaves a report, which is JSON.
+fn last_words(message: &str) -> Option<String> {
+    const MANY: usize = 500;
+    let words = message.trim();
+    let is_report = words.starts_with('{');
+    (!is_report && !words.is_empty()).then(|| words.chars().take(MANY).collect())
+}
+
+/// The ingestor of the pod, if it has started: its address, and whether it is ready.
+pub(crate) fn ingestor(pod: &Pod) -> Option<(&str, bool)> {
+    let mut containers = containers(pod).map(|(_, status)| status);
+    let status = containers.find(|status| status.name == names::INGESTOR)?;
+    let ip = pod.status.as_ref()?.pod_ip.as_deref()?;
+    let is_running = status.state.as_ref()?.running.is_some();
+    (is_running && status.started == Some(true)).then_some((ip, status.ready))
 }
 
 /// A StatefulSet says only in its events what keeps it from making its pod, such as a quota, and those are not watched.

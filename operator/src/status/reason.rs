@@ -94,6 +94,11 @@ reasons! {
     /// The volume does not grow.
     ResizeFailed,
 
+    /// The volume has room, as far as is known.
+    HasRoom,
+    /// The volume is full, and nothing is acknowledged.
+    DiskFull,
+
     /// The budget, and what the last stop used of it, are well.
     WithinBudget,
     /// The budget is longer than many machines grant.

@@ -1,10 +1,12 @@
 //! How the claim is.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use meshcore_resource::StorageStatus;
 
 use super::conditions::{Finding, Type};
 use super::reason::Reason;
+use crate::pressure::Pressure;
 use meshcore_resource::Amount;
 
 /// The part of the status that is about the claim.
@@ -81,6 +83,23 @@ pub(super) fn resizing(name: &str, claim: Option<&PersistentVolumeClaim>) -> Fin
         }
         None => finding(true, Reason::Growing, growth),
     }
+}
+
+/// Whether the volume is full. While nobody can say, it is as it was.
+pub(super) fn pressure(name: &str, pressure: &Pressure, previous: &[Condition]) -> Finding {
+    let type_ = Type::StoragePressure;
+    let mut last = previous.iter();
+    let last = last.find(|last| last.type_ == type_.as_str() && last.status == "True");
+    let message = match (pressure, last) {
+        (Pressure::Full(why), _) => {
+            format!("The volume of PersistentVolumeClaim {name} is full: {why}")
+        }
+        (Pressure::Unknown, Some(last)) => last.message.clone(),
+        (Pressure::Unknown, None) | (Pressure::Room, _) => {
+            return Finding::new(type_, false, Reason::HasRoom, "");
+        }
+    };
+    Finding::new(type_, true, Reason::DiskFull, message)
 }
 
 /// The claim's phase; empty before anybody looked at it.

@@ -21,6 +21,7 @@ async fn a_resource_becomes_all_its_objects_and_says_how_it_is() {
         "Stalled",
         "StorageReady",
         "StorageResizing",
+        "StoragePressure",
         "ShutdownBudgetAtRisk",
         "RolloutPending",
     ];

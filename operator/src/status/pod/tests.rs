@@ -80,6 +80,25 @@ fn a_container_that_crashes_is_named_with_its_exit_code() {
 }
 
 #[test]
+fn the_last_words_of_a_container_are_told_and_its_report_is_not() {
+    let of_message = |message: &str| {
+        let mut pod = waiting("CrashLoopBackOff", 5, 3);
+        let status = pod.status.as_mut().unwrap();
+        let container = &mut status.container_statuses.as_mut().unwrap()[0];
+        let last = container.last_state.as_mut().unwrap();
+        last.terminated.as_mut().unwrap().message = Some(message.to_owned());
+        of(&set(2, 2, "r2"), &[pod]).2
+    };
+    let message = of_message("the schema is 99, newer than 7\n");
+    assert!(
+        message.ends_with("exit code 3: the schema is 99, newer than 7"),
+        "{message}"
+    );
+    let message = of_message("{\"program\":\"server\"}");
+    assert!(message.contains("kubectl logs --previous"), "{message}");
+}
+
+#[test]
 fn an_image_that_can_t_be_had_is_named() {
     let (level, reason, message) = of(&set(2, 2, "r2"), &[waiting("ImagePullBackOff", 0, 0)]);
     assert_eq!((level, reason), (Level::Stalled, Reason::ImagePull));

@@ -82,3 +82,22 @@ fn the_status_has_what_the_claim_has() {
         "initialized": true});
     assert_eq!(serde_json::to_value(status).unwrap(), expected);
 }
+
+#[test]
+fn a_full_volume_is_full_until_somebody_says_otherwise() {
+    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+    );
+    let full = pressure("mesh-data", &Pressure::Full("no room".to_owned()), &[]);
+    assert_eq!((full.truth, full.reason), (Truth::True, Reason::DiskFull));
+    assert!(full.message.contains("mesh-data") && full.message.contains("no room"));
+    let known = super::super::conditions(vec![full.clone()], &[], Some(1), &now);
+    assert_eq!(pressure("mesh-data", &Pressure::Unknown, &known), full);
+    for (now, before) in [(Pressure::Room, known.as_slice()), (Pressure::Unknown, &[])] {
+        let finding = pressure("mesh-data", &now, before);
+        assert_eq!(
+            (finding.truth, finding.reason),
+            (Truth::False, Reason::HasRoom)
+        );
+    }
+}
