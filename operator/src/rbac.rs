@@ -19,14 +19,14 @@ pub const WATCHED: &[Rule] = &[
     Rule {
         group: "meshcore.dev",
         resources: &["meshcoredeployments"],
-        verbs: &["get", "list", "watch", "patch"],
+        verbs: &["list", "watch", "patch"],
         reason: "Reads the resources. Patches one annotation, which remembers the claim that holds a database; \
                  never the spec.",
     },
     Rule {
         group: "meshcore.dev",
         resources: &["meshcoredeployments/status"],
-        verbs: &["get", "patch"],
+        verbs: &["patch"],
         reason: "Says how a resource is.",
     },
     Rule {
@@ -38,7 +38,7 @@ pub const WATCHED: &[Rule] = &[
     Rule {
         group: "apps",
         resources: &["controllerrevisions"],
-        verbs: &["get", "list"],
+        verbs: &["list"],
         reason: "Which old configurations a rollback could still name.",
     },
     Rule {
@@ -57,7 +57,7 @@ pub const WATCHED: &[Rule] = &[
     Rule {
         group: "",
         resources: &["pods"],
-        verbs: &["get", "list", "watch", "delete"],
+        verbs: &["list", "watch", "delete"],
         reason: "How the last stop went. Deletes a pod that is stuck on an old, broken revision.",
     },
     Rule {
@@ -97,7 +97,7 @@ pub const WATCHED: &[Rule] = &[
 pub const OWN_NAMESPACE: &[Rule] = &[Rule {
     group: "coordination.k8s.io",
     resources: &["leases"],
-    verbs: &["get", "create", "update", "patch"],
+    verbs: &["get", "create", "update"],
     reason: "One operator at a time: the Lease is made when the first one starts.",
 }];
 
