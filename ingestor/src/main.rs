@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
     }
     let loaded = match Config::load(args) {
         Ok(loaded) => loaded,
-        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+        Err(error) => return give_up(&error.into(), exit_code::CONFIG),
     };
     init_logging(&loaded.config.log_level, LogFormat::from_env());
     for warning in &loaded.warnings {
@@ -59,24 +59,29 @@ async fn main() -> ExitCode {
     }
     let budget = match ShutdownBudget::from_env() {
         Ok(budget) => budget,
-        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+        Err(error) => return give_up(&error.into(), exit_code::CONFIG),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %loaded.config.redacted(), "The ingestor starts");
     match Box::pin(run(loaded.config, budget, &signals)).await {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             let code = error.exit_code();
-            fail(&error.into(), code)
+            give_up(&error.into(), code)
         }
     }
 }
 
+/// The last words of a program that can't start; the kubelet and the operator tell them.
+fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
+    meshcore_lifecycle::last_words(&format!("{error:#}"));
+    fail(error, code)
+}
+
 #[expect(
     clippy::print_stderr,
-    reason = "the last words of a program that can't start"
+    reason = "nothing else is heard of a program that can't start"
 )]
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("meshcore-ingestor: {error:#}");
-    meshcore_lifecycle::last_words(&format!("{error:#}"));
     ExitCode::from(code)
 }

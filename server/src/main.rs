@@ -50,26 +50,31 @@ async fn main() -> ExitCode {
     }
     let config = match Config::resolve(args) {
         Ok(config) => config,
-        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+        Err(error) => return give_up(&error.into(), exit_code::CONFIG),
     };
     init_logging(&config.log_level, LogFormat::from_env());
     let budget = match ShutdownBudget::from_env() {
         Ok(budget) => budget,
-        Err(error) => return fail(&error.into(), exit_code::CONFIG),
+        Err(error) => return give_up(&error.into(), exit_code::CONFIG),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, %budget, "The server starts");
     match Box::pin(run(config, budget, &signals)).await {
         Ok(outcome) => outcome.exit(),
-        Err(error) => fail(&error, exit_code::CONFIG),
+        Err(error) => give_up(&error, exit_code::CONFIG),
     }
+}
+
+/// The last words of a program that can't start; the kubelet and the operator tell them.
+fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
+    meshcore_lifecycle::last_words(&format!("{error:#}"));
+    fail(error, code)
 }
 
 #[expect(
     clippy::print_stderr,
-    reason = "the last words of a program that can't start"
+    reason = "nothing else is heard of a program that can't start"
 )]
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("meshcore-server: {error:#}");
-    meshcore_lifecycle::last_words(&format!("{error:#}"));
     ExitCode::from(code)
 }

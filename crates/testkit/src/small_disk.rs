@@ -2,9 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::disk::{Mount, can_mount, run, sparse_file, text};
@@ -79,6 +81,31 @@ impl SmallDisk {
 /// A file that takes room; gone with this value.
 #[derive(Debug)]
 pub struct Filler(PathBuf);
+
+impl Filler {
+    /// Takes all the room that the file system of a folder has left.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let filler = Self(folder.join("filler"));
+        filler.take_more()?;
+        Ok(filler)
+    }
+
+    /// Takes the room too that has become free since.
+    pub fn take_more(&self) -> Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).open(&self.0)?;
+        let mut length = file.metadata()?.len();
+        let mut piece = 64 << 20;
+        while piece >= 512 {
+            match fallocate(&file, FallocateFlags::empty(), length, piece) {
+                Ok(()) => length += piece,
+                Err(Errno::NOSPC) => piece /= 2,
+                Err(error) => return Err(error).context("fill the disk"),
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Drop for Filler {
     fn drop(&mut self) {

@@ -6,12 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![expect(clippy::print_stdout, reason = "figures are for whoever reads the log")]
 
+mod day_two;
 mod figures;
+mod gitops;
 mod grace;
 mod loss;
 mod main_job;
 mod process;
 mod scene;
+mod security;
 mod two_writers;
 
 use std::future::Future;
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         // The longest first.
         grace::a_pod_deleted_twenty_times_under_load_ends_in_order_each_time,
         grace::a_budget_of_300_seconds_lets_a_slow_client_finish,
+        gitops::a_tool_that_applies_again_and_again_is_no_quarrel,
         main_job::a_mesh_is_seen_within_half_a_minute,
         loss::containers_that_are_killed_lose_nothing,
         loss::pods_that_are_replaced_lose_nothing,
@@ -56,6 +60,14 @@ fn main() -> ExitCode {
         grace::a_budget_of_twelve_seconds_cuts_a_slow_client,
         two_writers::a_pod_waits_for_the_lock_of_another_process,
         two_writers::a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fenced,
+        security::the_operator_uses_each_right_that_it_holds,
+        security::namespaces_refuse_pods_that_ask_for_more,
+        security::pods_have_no_token_no_capability_and_nothing_to_write_to,
+        day_two::a_claim_grows_while_it_is_used_and_keeps_its_class,
+        day_two::a_full_disk_is_told_and_loses_nothing,
+        day_two::a_stop_and_a_deletion_leave_the_data,
+        day_two::a_downgrade_is_refused_and_says_so,
+        day_two::a_rollout_restart_is_left_alone,
     ];
     // Last, since nothing new begins while one of them waits for its turn.
     tests.extend(tests_alone![
@@ -70,6 +82,9 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     let conclusion = libtest_mimic::run(&arguments, tests);
     figures::print();
+    if !arguments.list {
+        security::nothing_was_forbidden();
+    }
     conclusion.exit_code()
 }
 

@@ -7,6 +7,7 @@ mod company;
 mod database;
 mod load;
 pub(crate) mod operator;
+mod process;
 mod resource;
 
 use std::time::Duration;
@@ -19,7 +20,11 @@ pub(crate) use availability::Availability;
 pub(crate) use broker::Broker;
 pub(crate) use company::Company;
 use company::Turn;
+pub(crate) use database::FILE;
 pub(crate) use load::Load;
+pub(crate) use operator::{NAMESPACE, repository};
+pub(crate) use process::process_of;
+pub(crate) use resource::resource;
 
 /// How long something may take that should happen soon, on a machine that does much else.
 pub(crate) const SOON: Duration = Duration::from_mins(2);
@@ -86,8 +91,15 @@ impl Scene {
     }
 }
 
+/// Of all scenes.
+static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
+
+/// The cluster, if a test has needed it.
+pub(crate) fn started() -> Option<&'static Cluster> {
+    CLUSTER.get()?.as_ref()
+}
+
 async fn cluster() -> Option<&'static Cluster> {
-    static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
     let start = async {
         let started = tokio::task::spawn_blocking(|| Cluster::start(&IMAGES));
         let cluster = started.await.unwrap().unwrap()?;

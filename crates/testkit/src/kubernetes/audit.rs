@@ -29,6 +29,11 @@ pub struct AuditLog {
 #[derive(Debug, Clone, Copy)]
 pub struct AuditMark(u64);
 
+impl AuditMark {
+    /// Before all requests.
+    pub const START: Self = Self(0);
+}
+
 impl AuditLog {
     pub(super) fn new(file: PathBuf, access: Access) -> Self {
         Self { file, access }
@@ -108,6 +113,8 @@ pub struct AuditEntry {
     pub uri: String,
     /// The HTTP status.
     pub code: u16,
+    /// Whether nobody had given the right to do it. There are other reasons for a 403, such as a quota.
+    pub is_forbidden: bool,
 }
 
 impl AuditEntry {
@@ -216,6 +223,8 @@ struct Event {
     #[serde(default)]
     object_ref: ObjectRef,
     response_status: Option<ResponseStatus>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -250,6 +259,7 @@ impl Event {
         };
         (self.stage == counted || self.stage == "Panic").then(|| AuditEntry {
             code: self.code(),
+            is_forbidden: self.is_forbidden(),
             user: self.impersonated_user.unwrap_or(self.user).username,
             user_agent: self.user_agent,
             verb: self.verb,
@@ -260,6 +270,11 @@ impl Event {
             name: self.object_ref.name,
             uri: self.request_uri,
         })
+    }
+
+    fn is_forbidden(&self) -> bool {
+        let decision = self.annotations.get("authorization.k8s.io/decision");
+        decision.is_some_and(|decision| decision == "forbid")
     }
 
     fn code(&self) -> u16 {

@@ -10,7 +10,13 @@ pub(crate) const NAMESPACE: &str = "meshcore-system";
 
 /// Installs both charts by Helm, and waits until the operator is ready.
 pub(super) async fn install(cluster: &Cluster) {
-    let wait = ["--create-namespace", "--wait", "--timeout=3m"];
+    // It needs no more than what it makes.
+    let namespace = format!(
+        "apiVersion: v1\nkind: Namespace\n\
+         metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}\n"
+    );
+    cluster.admin().apply_yaml(&namespace).await.unwrap();
+    let wait = ["--wait", "--timeout=3m"];
     let crds = chart("meshcore-operator-crds");
     run(cluster, &[&["install", "crds", &crds], &wait[..]].concat())
         .await

@@ -38,10 +38,19 @@ impl Scene {
 
     /// Changes the resource.
     pub(crate) async fn change(&self, spec: &Value) {
-        let patch = json!({"spec": spec}).to_string();
-        self.kubectl(&["patch", "mcd/mesh", "--type=merge", "-p", &patch])
+        self.patch("mcd/mesh", &json!({"spec": spec})).await;
+    }
+
+    /// Merges fields into an object.
+    pub(crate) async fn patch(&self, object: &str, fields: &Value) {
+        self.try_patch(object, fields).await.unwrap();
+    }
+
+    /// [`Self::patch`], where it may be refused.
+    pub(crate) async fn try_patch(&self, object: &str, fields: &Value) -> anyhow::Result<String> {
+        let fields = fields.to_string();
+        self.kubectl(&["patch", object, "--type=merge", "-p", &fields])
             .await
-            .unwrap();
     }
 
     /// The address of the page, by way of its Service.
