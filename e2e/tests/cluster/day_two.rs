@@ -140,6 +140,6 @@ pub(crate) async fn a_rollout_restart_is_left_alone(scene: Scene) {
 
 /// The size of the file system that the database is on.
 fn room(scene: &Scene) -> u64 {
-    let stat = statvfs(&disk::folder(scene)).unwrap();
+    let stat = statvfs(scene.volume()).unwrap();
     stat.f_blocks * stat.f_frsize
 }

@@ -12,7 +12,6 @@ mod gitops;
 mod grace;
 mod loss;
 mod main_job;
-mod process;
 mod scene;
 mod security;
 mod two_writers;

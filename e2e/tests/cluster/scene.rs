@@ -20,10 +20,9 @@ pub(crate) use availability::Availability;
 pub(crate) use broker::Broker;
 pub(crate) use company::Company;
 use company::Turn;
-pub(crate) use database::FILE;
 pub(crate) use load::Load;
 pub(crate) use operator::{NAMESPACE, repository};
-pub(crate) use process::process_of;
+pub(crate) use process::{Process, until};
 pub(crate) use resource::resource;
 
 /// How long something may take that should happen soon, on a machine that does much else.

@@ -16,7 +16,7 @@ pub(crate) async fn pods_have_no_token_no_capability_and_nothing_to_write_to(sce
         .await;
     assert_eq!(token, "", "a token is mounted");
     for container in ["ingestor", "server"] {
-        let sandbox = Sandbox::of(scene.process("pod/mesh-0", container).await);
+        let sandbox = Sandbox::of(scene.process(container).await);
         sandbox.assert_restricted();
         sandbox.assert_has_no_token();
         assert_eq!(sandbox.writable_mounts(), ["/data", "/tmp"], "{container}");
@@ -26,7 +26,7 @@ pub(crate) async fn pods_have_no_token_no_capability_and_nothing_to_write_to(sce
         "{.items[0].status.containerStatuses[0].containerID}",
     )
     .await;
-    let operator = Sandbox::of(crate::scene::process_of(&scene, &id));
+    let operator = Sandbox::of(scene.process_of(&id));
     operator.assert_restricted();
     assert_eq!(operator.writable_mounts(), [""; 0]);
 }

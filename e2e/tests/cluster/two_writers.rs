@@ -13,8 +13,7 @@ use crate::figures::seconds;
 use crate::grace::SHORT;
 use crate::grace::end::{POD, status_of};
 use crate::grace::stop::wait_for_page;
-use crate::process::until;
-use crate::scene::{Broker, Load, Scene};
+use crate::scene::{Broker, Load, Scene, until};
 use holder::Holder;
 
 const RATE: u32 = 50;

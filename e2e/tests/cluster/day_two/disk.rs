@@ -1,6 +1,5 @@
 //! A volume that is full.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use meshcore_testkit::Filler;
@@ -52,7 +51,7 @@ pub(crate) async fn a_full_disk_is_told_and_loses_nothing(scene: Scene) {
 
 /// Takes all room, also what the ingestor makes free, until the resource says so.
 async fn fill(scene: &Scene) -> Filler {
-    let filler = Filler::of(&folder(scene)).unwrap();
+    let filler = Filler::of(&scene.volume()).unwrap();
     let status = format!("{{.status.conditions[{TYPE}].status}}");
     let until = Instant::now() + SOON;
     while scene.value("mcd/mesh", &status).await != "True" {
@@ -63,10 +62,4 @@ async fn fill(scene: &Scene) -> Filler {
         }
     }
     filler
-}
-
-/// Where the volume of the database is on the node.
-pub(super) fn folder(scene: &Scene) -> PathBuf {
-    let disks = scene.cluster.disks();
-    disks.path(scene.namespace.name(), "mesh-data").unwrap()
 }

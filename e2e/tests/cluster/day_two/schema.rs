@@ -4,8 +4,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use super::disk::folder;
-use crate::scene::{Broker, FILE, Load, Scene};
+use crate::scene::{Broker, Load, Scene};
 
 /// Newer than any.
 const NEWER: i64 = 99;
@@ -52,8 +51,7 @@ pub(crate) async fn a_downgrade_is_refused_and_says_so(scene: Scene) {
 
 /// Sets the version of the schema; gives the one before.
 async fn change_version(scene: &Scene, version: i64) -> i64 {
-    let file = folder(scene).join(FILE);
-    let options = SqliteConnectOptions::new().filename(&file);
+    let options = SqliteConnectOptions::new().filename(scene.database());
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
     let before = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut database)

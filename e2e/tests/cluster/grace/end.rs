@@ -173,7 +173,7 @@ pub(crate) fn status_of<'a>(pod: &'a Pod, name: &str) -> &'a ContainerStatus {
 }
 
 /// The id by which the runtime knows a container.
-pub(crate) fn container_of(status: &ContainerStatus) -> String {
+fn container_of(status: &ContainerStatus) -> String {
     let id = status.container_id.as_deref().unwrap();
     id.trim_start_matches("containerd://").to_owned()
 }

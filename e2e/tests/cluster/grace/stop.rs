@@ -95,13 +95,6 @@ impl Scene {
         }
     }
 
-    /// The file on the node.
-    pub(crate) fn database(&self) -> std::path::PathBuf {
-        let disks = self.cluster.disks();
-        let folder = disks.path(self.namespace.name(), "mesh-data").unwrap();
-        folder.join("meshcore.db")
-    }
-
     /// That the last writer left nothing in the WAL; `false` if the next one was quicker than this look.
     pub(crate) fn assert_wal_is_empty(&self) -> bool {
         let database = self.database();

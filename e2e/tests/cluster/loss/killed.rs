@@ -86,10 +86,7 @@ async fn death(scene: &Scene, before: &Pod, container: &str) -> String {
 
 /// The folder of the control group that limits the memory of a container.
 fn control_group(scene: &Scene, id: &str) -> PathBuf {
-    let tasks = scene.cluster.ctr(&["tasks", "list"]).unwrap();
-    let task = tasks.lines().find(|task| task.starts_with(id)).unwrap();
-    let process = task.split_whitespace().nth(1).unwrap();
-    let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let groups = std::fs::read_to_string(scene.process_of(id).file("cgroup")).unwrap();
     let of = |prefix: &str| {
         groups
             .lines()

@@ -1,7 +1,7 @@
 //! What is in the database, looked at from the node.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{SOON, Scene};
 
 /// The name of the file on the volume.
-pub(crate) const FILE: &str = "meshcore.db";
+const FILE: &str = "meshcore.db";
 
 impl Scene {
     /// Waits until the page knows as many packets: how many it knows.
@@ -47,11 +47,18 @@ impl Scene {
         self.kubectl(&["wait", "pod/mesh-0", "--for=delete", "--timeout=120s"])
             .await
             .unwrap();
-        let folder = self
-            .cluster
-            .disks()
-            .path(self.namespace.name(), "mesh-data");
-        check(&folder.unwrap().join(FILE), loads).await
+        check(&self.database(), loads).await
+    }
+
+    /// The database on the node.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.volume().join(FILE)
+    }
+
+    /// Where the volume of the database is on the node.
+    pub(crate) fn volume(&self) -> PathBuf {
+        let disks = self.cluster.disks();
+        disks.path(self.namespace.name(), "mesh-data").unwrap()
     }
 }
 

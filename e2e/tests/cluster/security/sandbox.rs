@@ -3,20 +3,20 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+
+use crate::scene::Process;
 
 /// The user and the group of all our containers.
 const ID: u32 = 65532;
 
-/// The first process of a container, in /proc of the node.
+/// The first process of a container.
 pub(super) struct Sandbox {
-    folder: PathBuf,
+    process: Process,
 }
 
 impl Sandbox {
-    pub(super) fn of(process: u32) -> Self {
-        let folder = PathBuf::from(format!("/proc/{process}"));
-        Self { folder }
+    pub(super) fn of(process: Process) -> Self {
+        Self { process }
     }
 
     /// Asserts that it is nobody in particular, that it has no capability and can get none, that its system calls are
@@ -35,12 +35,12 @@ impl Sandbox {
         assert_eq!(self.status("NoNewPrivs"), "1");
         assert_eq!(self.status("Seccomp"), "2", "not filtered");
         // Even for root of the node.
-        let written = fs::write(self.folder.join("root/probe"), "");
+        let written = fs::write(self.process.file("root/probe"), "");
         assert_eq!(written.unwrap_err().kind(), ErrorKind::ReadOnlyFilesystem);
     }
 
     pub(super) fn assert_has_no_token(&self) {
-        let secrets = self.folder.join("root/var/run/secrets");
+        let secrets = self.process.file("root/var/run/secrets");
         assert!(!secrets.exists(), "{}", secrets.display());
         let mounts = self.mounts();
         assert!(!mounts.contains("serviceaccount"), "{mounts}");
@@ -64,7 +64,7 @@ impl Sandbox {
     /// Whether the file or folder is its own, its group's or everybody's to write to.
     fn may_write(&self, path: &str) -> bool {
         let path = path.trim_start_matches('/');
-        let found = fs::metadata(self.folder.join("root").join(path)).unwrap();
+        let found = fs::metadata(self.process.file("root").join(path)).unwrap();
         let mode = found.mode();
         (found.uid() == ID && mode & 0o200 != 0)
             || (found.gid() == ID && mode & 0o020 != 0)
@@ -72,11 +72,11 @@ impl Sandbox {
     }
 
     fn mounts(&self) -> String {
-        fs::read_to_string(self.folder.join("mountinfo")).unwrap()
+        fs::read_to_string(self.process.file("mountinfo")).unwrap()
     }
 
     fn status(&self, name: &str) -> String {
-        let status = fs::read_to_string(self.folder.join("status")).unwrap();
+        let status = fs::read_to_string(self.process.file("status")).unwrap();
         let mut lines = status.lines();
         let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
         line.unwrap().to_owned()
