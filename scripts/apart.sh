@@ -28,6 +28,9 @@ clean_up() {
   done
 }
 exec 9> >(clean_up)
+# Container runtimes write here wherever their own folders are.
+mkdir -p /run/netns /run/containerd /var/lib/cni
 # The shell is the first process: it reaps what others leave behind.
-exec unshare --net --mount --pid --fork --kill-child --mount-proc \
-  sh -c '"$0" "$@" & wait "$!"' "$@"
+exec unshare --net --mount --pid --fork --kill-child --mount-proc sh -ec '
+  for folder in /run/netns /run/containerd /var/lib/cni; do mount -t tmpfs tmpfs "$folder"; done
+  "$0" "$@" & wait "$!"' "$@"
