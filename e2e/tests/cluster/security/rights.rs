@@ -178,8 +178,14 @@ async fn replace_a_stuck_pod(scene: &Scene) {
     scene.patch("statefulset/mesh", &patch).await;
     scene.change(&json!({"image": null})).await;
     wait_for("the stuck pod is deleted", async || {
-        let path = "-o=jsonpath={.metadata.uid}";
-        let now = scene.kubectl(&["get", "pod/mesh-0", path]).await.ok()?;
+        // There may be none now: of the former template, it needs an account that is gone.
+        let get = [
+            "get",
+            "pod/mesh-0",
+            "--ignore-not-found",
+            "-o=jsonpath={.metadata.uid}",
+        ];
+        let now = scene.kubectl(&get).await.ok()?;
         (now != uid).then_some(())
     })
     .await
