@@ -17,12 +17,7 @@ async fn kubectl_installs_the_operator_for_the_cluster() {
     let base = base.to_str().unwrap();
     // The way of a newcomer, by kubectl's own merge: the definition fits into the annotation that it leaves.
     admin.kubectl(&["apply", "-k", base]).await.unwrap();
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd/meshcoredeployments.meshcore.dev",
-    ];
-    admin.kubectl(&established).await.unwrap();
+    plane.wait_for_crds().await.unwrap();
     let again = admin.kubectl(&["apply", "-k", base]).await.unwrap();
     assert!(
         again.lines().all(|line| line.ends_with(" unchanged")),

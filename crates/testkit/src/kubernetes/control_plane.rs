@@ -204,7 +204,7 @@ impl ControlPlane {
     }
 
     /// Waits until all CRDs are served. `kubectl wait` gives up on one that has no conditions yet.
-    async fn wait_for_crds(&self) -> Result<()> {
+    pub async fn wait_for_crds(&self) -> Result<()> {
         let crds: Api<CustomResourceDefinition> = Api::all(self.client().await?);
         let served = async {
             loop {

@@ -91,8 +91,7 @@ async fn serve_routes(scene: &Scene) {
         .find(|file| file.to_string_lossy().contains("httproutes"));
     let yaml = std::fs::read_to_string(file.unwrap()).unwrap();
     scene.cluster.admin().apply_yaml(&yaml).await.unwrap();
-    let crd = "crd/httproutes.gateway.networking.k8s.io";
-    scene.wait(crd, "condition=Established").await;
+    scene.cluster.wait_for_crds().await.unwrap();
 }
 
 /// The policy as it is rendered. Nothing here enforces it.
