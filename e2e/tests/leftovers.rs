@@ -18,7 +18,7 @@ struct Traces {
     folders: usize,
     cgroups: usize,
     processes: usize,
-    loops: String,
+    loops: usize,
     runtime_files: usize,
     links: String,
     rules: String,
@@ -38,7 +38,7 @@ impl Traces {
             folders: usize::from(Path::new("/var/tmp").join(name).exists()),
             cgroups: count(text("find", &groups)),
             processes: count(text("ps", &["-eo", "args"])),
-            loops: text("losetup", &["--list", "--noheadings"]),
+            loops: count(text("losetup", &["--list", "--noheadings"])),
             runtime_files: ["/run/netns", "/run/containerd", "/var/lib/cni"]
                 .map(|folder| std::fs::read_dir(folder).map_or(0, Iterator::count))
                 .iter()

@@ -29,7 +29,8 @@ fn validate(folder: &Path, args: &[&str], input: &str) -> (Option<i32>, String) 
         .spawn()
         .expect("the binary runs");
     let mut stdin = child.stdin.take().expect("its input");
-    stdin.write_all(input.as_bytes()).expect("it reads");
+    // One that has files does not read, and may have ended.
+    stdin.write_all(input.as_bytes()).ok();
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     assert!(output.stdout.is_empty());

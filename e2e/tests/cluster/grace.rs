@@ -10,7 +10,7 @@ use meshcore_lifecycle::ShutdownBudget;
 use serde_json::{Value, json};
 
 use crate::figures::seconds;
-use crate::scene::{Broker, Load, SOON, Scene, get};
+use crate::scene::{Broker, Load, SOON, Scene, get, wait_for_page};
 use end::PodEnd;
 use slow_client::{PACKETS, SlowClient};
 use stop::{Stop, is_ready};
@@ -179,7 +179,7 @@ impl Scene {
     /// That nothing acknowledged is lost; gives the longest time without a packet.
     async fn comes_back(self, end: &PodEnd, load: Load, page: &str) -> Duration {
         self.wait_for_another_pod(&end.uid).await;
-        stop::wait_for_page(page).await;
+        wait_for_page(page).await;
         let hashes = load.finish().await;
         self.wait_for_packets(page, PACKETS + hashes.len()).await;
         let gap = self.stop_and_check(&hashes).await;

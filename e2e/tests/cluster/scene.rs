@@ -15,7 +15,7 @@ use std::time::Duration;
 use meshcore_testkit::kubernetes::{Cluster, Namespace};
 use tokio::sync::OnceCell;
 
-pub(crate) use api::get;
+pub(crate) use api::{get, wait_for_page};
 pub(crate) use availability::Availability;
 pub(crate) use broker::Broker;
 pub(crate) use company::Company;

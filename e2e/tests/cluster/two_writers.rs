@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use crate::figures::seconds;
 use crate::grace::SHORT;
 use crate::grace::end::{POD, status_of};
-use crate::grace::stop::wait_for_page;
-use crate::scene::{Broker, Load, Scene, until};
+use crate::scene::{Broker, Load, Scene, until, wait_for_page};
 use holder::Holder;
 
 const RATE: u32 = 50;

@@ -11,6 +11,7 @@ fn the_readme_has_every_reason() {
     let well = [
         Reason::ClaimBound,
         Reason::AsRequested,
+        Reason::HasRoom,
         Reason::WithinBudget,
         Reason::NothingPending,
     ];

@@ -7,14 +7,14 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What is asked for: some hundred kilobytes, more than the kernels keep on the way.
+/// What is asked for: 540 kB, where the kernels keep some 200 on the way.
 const REQUEST: &str = "GET /api/packets?limit=1000 HTTP/1.1\r\nHost: mesh\r\n\r\n";
 /// How many packets there must be for that.
 pub(super) const PACKETS: usize = 1000;
-/// How much is taken, and how often: enough not to be given up, which is when the kernel of the server takes nothing for
-/// half a minute, and that wants a third of its buffer free.
+/// How much is taken, and how often. Enough not to be given up, which is when the kernel of the server takes nothing for
+/// half a minute, and that wants a third of its buffer free; and not so much that it is all over before the tests are.
 const SIP: usize = 4096;
-const PERIOD: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// A client that takes a large answer slowly, until it is told to hurry.
 pub(super) struct SlowClient {

@@ -1,6 +1,6 @@
 //! A pod that is deleted and comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use super::end::{POD, PodEnd};
-use crate::scene::{Availability, SOON, Scene, get};
+use crate::scene::{Availability, SOON, Scene, wait_for_page};
 
 /// The times of one stop.
 pub(super) struct Stop {
@@ -115,13 +115,4 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     let mut conditions = conditions.into_iter().flatten();
     pod.metadata.deletion_timestamp.is_none()
         && conditions.any(|one| one.type_ == "Ready" && one.status == "True")
-}
-
-/// Waits until the page answers.
-pub(crate) async fn wait_for_page(page: &str) {
-    let began = Instant::now();
-    while let Err(error) = get(page, "/api/stats").await {
-        assert!(began.elapsed() < SOON, "{error:#}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

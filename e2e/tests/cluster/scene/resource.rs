@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Scene, broker};
+use super::{Scene, broker, wait_for_page};
 
 /// A resource `mesh` for the broker of the scene; fields of `spec` are merged into it.
 pub(crate) fn resource(spec: &Value) -> Value {
@@ -53,10 +53,12 @@ impl Scene {
             .await
     }
 
-    /// The address of the page, by way of its Service.
+    /// The address of the page, by way of its Service, which follows a ready pod within a second.
     pub(crate) async fn page(&self) -> String {
         let address = self.value("service/mesh", "{.spec.clusterIP}").await;
         let port = self.value("service/mesh", "{.spec.ports[0].port}").await;
-        format!("{address}:{port}")
+        let page = format!("{address}:{port}");
+        wait_for_page(&page).await;
+        page
     }
 }
