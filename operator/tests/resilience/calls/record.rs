@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use meshcore_testkit::kubernetes::{ControlPlane, FaultProxy};
+use tokio::time::Instant;
 
 use super::aim::{Call, Script, Spoiler};
 use super::running::{Running, Way};
@@ -17,7 +18,7 @@ use crate::support::witness::Witness;
 /// How long a stage may take without a fault.
 const LIMIT: Duration = Duration::from_mins(1);
 /// Nothing changes for so long at the end of a stage.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What calls there are in each stage, and what it leads to.
 pub(crate) struct Record {
@@ -32,23 +33,19 @@ struct Found {
 impl Record {
     /// Lives twice, so that chance is told from what is always so.
     pub(crate) async fn of(plane: &'static ControlPlane, witness: &Witness, way: Way) -> Self {
-        let (one, other) = tokio::join!(live(plane, witness, way), live(plane, witness, way));
+        let lanes = tokio::join!(Lane::new(plane), Lane::new(plane));
+        let mut one = Recorded::begin(&lanes.0, witness, way).await;
+        let mut other = Recorded::begin(&lanes.1, witness, way).await;
         let mut stages = BTreeMap::new();
-        for ((stage, one), (_, other)) in one.into_iter().zip(other) {
-            let differs = difference(&one.picture, &other.picture);
-            assert_eq!(
-                differs, "",
-                "two lives without faults differ after {stage:?}"
-            );
-            let calls = one.calls.intersection(&other.calls).cloned().collect();
-            stages.insert(
-                stage,
-                Found {
-                    calls,
-                    picture: one.picture,
-                },
-            );
+        for stage in Stage::ALL {
+            tokio::join!(one.go(stage), other.go(stage));
+            let picture = settled(stage, &mut one, &mut other).await;
+            let calls = one.plan.calls(stage);
+            let calls = calls.intersection(&other.plan.calls(stage)).cloned();
+            let calls = calls.collect();
+            stages.insert(stage, Found { calls, picture });
         }
+        tokio::join!(one.end(), other.end());
         Self { stages }
     }
 
@@ -73,43 +70,57 @@ impl fmt::Display for Record {
     }
 }
 
-async fn live(plane: &'static ControlPlane, witness: &Witness, way: Way) -> BTreeMap<Stage, Found> {
-    let lane = Lane::new(plane).await;
-    let listener = Spoiler::new(Script::default());
-    let proxy = FaultProxy::start(&lane.access, listener.clone())
-        .await
-        .unwrap();
-    let mut life = Life::new(lane.client.clone(), lane.name(), witness).await;
-    let running = Running::start(way, &lane, &proxy, &listener).await;
-    let mut stages = BTreeMap::new();
-    for stage in Stage::ALL {
-        listener.enter(stage);
-        life.ask(stage).await;
-        life.until(stage, LIMIT).await;
-        let picture = settled(&mut life).await;
-        stages.insert(
-            stage,
-            Found {
-                calls: listener.calls(stage),
-                picture,
-            },
-        );
-    }
-    running.stop().await;
-    assert_eq!(violations(&life.log), [""; 0]);
-    life.bury().await;
-    stages
+/// A life in which nothing fails.
+struct Recorded<'a> {
+    plan: Spoiler,
+    life: Life<'a>,
+    running: Running,
+    _proxy: FaultProxy,
 }
 
-/// The objects when nothing changes any more.
-async fn settled(life: &mut Life<'_>) -> Picture {
-    let mut last = life.see();
+impl<'a> Recorded<'a> {
+    async fn begin(lane: &'a Lane, witness: &'a Witness, way: Way) -> Self {
+        let plan = Spoiler::new(Script::default());
+        let proxy = FaultProxy::start(&lane.access, plan.clone()).await.unwrap();
+        let life = Life::new(lane.client.clone(), lane.name(), witness).await;
+        let running = Running::start(way, lane, &proxy, &plan).await;
+        Self {
+            plan,
+            life,
+            running,
+            _proxy: proxy,
+        }
+    }
+
+    async fn go(&mut self, stage: Stage) {
+        self.plan.enter(stage);
+        self.life.ask(stage).await;
+        self.life.until(stage, LIMIT).await;
+    }
+
+    async fn end(self) {
+        self.running.stop().await;
+        assert_eq!(violations(&self.life.log), [""; 0]);
+        self.life.bury().await;
+    }
+}
+
+/// The objects when nothing changes any more, and both lives have come to the same. The control plane's own ends, such
+/// as that of an old revision, come a while after the rollout, and the operator looks for them only now and then.
+async fn settled(stage: Stage, one: &mut Recorded<'_>, other: &mut Recorded<'_>) -> Picture {
+    let until = Instant::now() + LIMIT;
+    let mut last = one.life.see();
     loop {
         tokio::time::sleep(QUIET).await;
-        let picture = life.see();
-        if picture == last {
+        let picture = one.life.see();
+        let differs = difference(&picture, &other.life.see());
+        if picture == last && differs.is_empty() {
             return picture;
         }
+        assert!(
+            Instant::now() < until,
+            "two lives without faults differ after {stage:?}: {differs}"
+        );
         last = picture;
     }
 }
