@@ -14,6 +14,8 @@ case $2 in
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PATH:$HOME/.cargo/bin"
+# In a test, cargo tells of its package. A dependency that reads it would be compiled again, and once more by hand.
+unset "${!CARGO_PKG_@}" "${!CARGO_MANIFEST_@}"
 
 # All together, whichever are wanted: with others beside it a program may be compiled with other features, and what
 # depends on the wish would be compiled again and again.
