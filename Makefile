@@ -6,8 +6,8 @@
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
 TEST_FEATURES := --features meshcore-ingestor/mutants
-# The tests that run on every supported version of Kubernetes.
-API_TESTS := rules accepted reconcile running delivery
+# What cargo leaves out of "all targets" (scripts/test.sh).
+LONG_TESTS := --test cluster --test resilience --test torture
 N ?= 500
 
 help: ## This list
@@ -19,9 +19,7 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 	@target/debug/meshcore up --demo $(ARGS)
 
 test: setup-test setup-kubernetes setup-images ## All tests
-	cargo test --workspace $(TEST_FEATURES)
-	@# What speaks to an API server, on the newest Kubernetes too.
-	MESHCORE_KUBERNETES=newest cargo test --workspace $(TEST_FEATURES) $(addprefix --test ,$(API_TESTS))
+	@scripts/test.sh $(TEST_FEATURES)
 
 test-fast: export MESHCORE_KUBERNETES := none
 test-fast: export MESHCORE_IMAGES := none
@@ -48,7 +46,7 @@ cluster-down: ## The end of that
 
 lint: ## Format and clippy, as CI checks them
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
+	cargo clippy --workspace --all-targets $(LONG_TESTS) $(TEST_FEATURES) -- -D warnings
 
 images: ## The images as OCI archives, for this machine or another (ARCH=arm64)
 	@scripts/images.sh --table
