@@ -40,9 +40,9 @@ impl Record {
         for stage in Stage::ALL {
             tokio::join!(one.go(stage), other.go(stage));
             let picture = settled(stage, &mut one, &mut other).await;
-            let calls = one.plan.calls(stage);
-            let calls = calls.intersection(&other.plan.calls(stage)).cloned();
-            let calls = calls.collect();
+            let mut calls = one.plan.calls(stage);
+            let others = other.plan.calls(stage);
+            calls.retain(|call| others.contains(call));
             stages.insert(stage, Found { calls, picture });
         }
         tokio::join!(one.end(), other.end());
