@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use meshcore_operator::build::{Facts, build};
@@ -36,7 +36,9 @@ pub(super) async fn run(cluster: &Cluster, count: usize) -> Result<Bare> {
     let began = Instant::now();
     resources::create(&api, count, drop).await?;
     let created = began.elapsed();
-    delete_all(cluster, &api).await?;
+    tokio::time::timeout(PATIENCE, delete_all(&api))
+        .await
+        .context("resources stay")??;
 
     let client = cluster.operator.client().await?;
     let began = Instant::now();
@@ -48,11 +50,14 @@ pub(super) async fn run(cluster: &Cluster, count: usize) -> Result<Bare> {
     Ok(Bare { created, applied })
 }
 
-async fn delete_all(cluster: &Cluster, api: &Api<MeshCoreDeployment>) -> Result<()> {
-    let delete = ["delete", "mcd", "--all", "-n", MESHES, "--wait=true"];
-    cluster.plane.admin().kubectl(&delete).await?;
-    let left = api.list(&kube::api::ListParams::default()).await?;
-    anyhow::ensure!(left.items.is_empty(), "resources stay");
+async fn delete_all(api: &Api<MeshCoreDeployment>) -> Result<()> {
+    let all = ListParams::default();
+    // In one request: kubectl asks for each of them several times, which takes minutes.
+    api.delete_collection(&DeleteParams::default(), &all)
+        .await?;
+    while !api.list(&all).await?.items.is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     Ok(())
 }
 
