@@ -32,8 +32,7 @@ pub enum Pressure {
 
 /// Asks the ingestor, if it runs and is not ready; one that is ready has room.
 pub async fn look(pods: &[Pod]) -> Pressure {
-    let ingestor = pod::current(pods).and_then(pod::ingestor);
-    let Some((ip, is_ready)) = ingestor else {
+    let Some((ip, is_ready)) = ingestor(pods) else {
         return Pressure::Unknown;
     };
     let (false, Ok(ip)) = (is_ready, ip.parse::<IpAddr>()) else {
@@ -45,8 +44,12 @@ pub async fn look(pods: &[Pod]) -> Pressure {
 
 /// Whether the ingestor has to be asked.
 pub(crate) fn is_in_doubt(pods: &[Pod]) -> bool {
-    let ingestor = pod::current(pods).and_then(pod::ingestor);
-    ingestor.is_some_and(|(_, is_ready)| !is_ready)
+    ingestor(pods).is_some_and(|(_, is_ready)| !is_ready)
+}
+
+/// The address of the ingestor that counts, and whether it is ready; `None` where none runs.
+fn ingestor(pods: &[Pod]) -> Option<(&str, bool)> {
+    pod::current(pods).and_then(pod::ingestor)
 }
 
 async fn ask(address: SocketAddr) -> Pressure {
