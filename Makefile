@@ -6,7 +6,7 @@
 
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
 TEST_FEATURES := --features meshcore-ingestor/mutants
-# What cargo leaves out of "all targets" (scripts/test.sh).
+# Those that are `test = false` in their manifests, so that cargo leaves them out of "all targets" (scripts/test.sh).
 LONG_TESTS := --test cluster --test resilience --test torture
 N ?= 500
 
@@ -19,7 +19,7 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 	@target/debug/meshcore up --demo $(ARGS)
 
 test: setup-test setup-kubernetes setup-images ## All tests
-	@scripts/test.sh $(TEST_FEATURES)
+	@LONG_TESTS="$(LONG_TESTS)" scripts/test.sh $(TEST_FEATURES)
 
 test-fast: export MESHCORE_KUBERNETES := none
 test-fast: export MESHCORE_IMAGES := none

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # All tests. The longest take minutes and mostly wait, so they run beside the others; what they said is printed when they
-# are over. Arguments go to each `cargo test`.
+# are over. LONG_TESTS are the arguments that choose those; the script's own go to each `cargo test`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 run() { cargo test --workspace --no-fail-fast "$@"; }
-# They are `test = false` in their manifests.
-long=(--test cluster --test resilience --test torture)
+read -ra long <<<"${LONG_TESTS:?make test gives it}"
 # What speaks to an API server runs on the newest Kubernetes too.
 newest=(--test rules --test accepted --test reconcile --test running --test delivery)
 log=target/long-tests.log
