@@ -15,7 +15,7 @@ use crate::filesystem::{beside, without_links};
 /// own locks. Links in the path are followed, so that there is one lock for one file. What flock can't see (another kernel, a file system without it) the fencing token catches.
 #[derive(Debug)]
 pub struct WriterLock {
-    _file: File,
+    file: File,
 }
 
 impl WriterLock {
@@ -44,7 +44,15 @@ impl WriterLock {
             Err(e) => return Err(Error::io("lock", &path, e.into())),
         }
         write_holder(&mut file, program).map_err(|e| Error::io("write the lock file", &path, e))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for WriterLock {
+    /// Closing alone would not do: a child that another thread forks has our descriptors, and so the lock, until its exec.
+    fn drop(&mut self) {
+        // What can't be unlocked ends with the descriptor.
+        flock(&self.file, FlockOperation::Unlock).ok();
     }
 }
 
@@ -95,5 +103,16 @@ mod tests {
         );
         drop(held);
         WriterLock::acquire(&db, "meshcore import").unwrap();
+    }
+
+    #[test]
+    fn a_descriptor_that_a_child_inherited_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("a.db");
+        let held = WriterLock::acquire(&db, "meshcore-ingestor").unwrap();
+        let inherited = held.file.try_clone().unwrap();
+        drop(held);
+        WriterLock::acquire(&db, "meshcore-ingestor").unwrap();
+        drop(inherited);
     }
 }
