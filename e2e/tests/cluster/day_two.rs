@@ -62,12 +62,7 @@ pub(crate) async fn a_stop_and_a_deletion_leave_the_data(scene: Scene) {
     let broker = Broker::start(&scene).await;
     scene.deploy(&json!({})).await;
     let claim = scene.value("pvc/mesh-data", "{.metadata.uid}").await;
-    let page = scene.page().await;
-    let load = Load::start(&broker, 0, 50);
-    scene.wait_for_packets(&page, 50).await;
-    let hashes = load.finish().await;
-    scene.wait_for_packets(&page, hashes.len()).await;
-    scene.stop_and_check(&hashes).await;
+    let (page, hashes) = stopped_with_packets(&scene, &broker).await;
     let reason = r#"jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Stopped"#;
     scene.wait("mcd/mesh", reason).await;
 
@@ -136,6 +131,17 @@ pub(crate) async fn a_rollout_restart_is_left_alone(scene: Scene) {
     .await
     .unwrap();
     assert_ne!(scene.value("statefulset/mesh", template).await, "");
+}
+
+/// The page, and the packets in the database, of an analyzer that has taken some and was stopped.
+async fn stopped_with_packets(scene: &Scene, broker: &Broker) -> (String, Vec<String>) {
+    let page = scene.page().await;
+    let load = Load::start(broker, 0, 50);
+    scene.wait_for_packets(&page, 50).await;
+    let hashes = load.finish().await;
+    scene.wait_for_packets(&page, hashes.len()).await;
+    scene.stop_and_check(&hashes).await;
+    (page, hashes)
 }
 
 /// The size of the file system that the database is on.

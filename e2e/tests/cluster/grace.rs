@@ -13,7 +13,7 @@ use crate::figures::seconds;
 use crate::scene::{Broker, Load, SOON, Scene, get, wait_for_page};
 use end::PodEnd;
 use slow_client::{PACKETS, SlowClient};
-use stop::{Stop, is_ready};
+use stop::Stop;
 
 /// Packets a second.
 const RATE: u32 = 50;
@@ -170,8 +170,8 @@ impl Scene {
     /// Waits until a pod with so many seconds to stop is ready.
     async fn wait_for_grace(&self, grace: u64) {
         self.wait_for_pod("the grace", |pod| {
-            let seconds = pod.spec.as_ref().unwrap().termination_grace_period_seconds;
-            seconds == i64::try_from(grace).ok() && is_ready(pod)
+            let spec = pod.0.spec.as_ref().unwrap();
+            spec.termination_grace_period_seconds == i64::try_from(grace).ok() && pod.is_ready()
         })
         .await;
     }

@@ -4,7 +4,6 @@
 mod changed;
 mod killed;
 mod node;
-mod pod;
 mod rotated;
 mod story;
 

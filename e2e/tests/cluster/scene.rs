@@ -7,13 +7,16 @@ mod company;
 mod database;
 mod load;
 pub(crate) mod operator;
+mod pod;
 mod process;
 mod resource;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use meshcore_testkit::kubernetes::{Cluster, Namespace};
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
 
 pub(crate) use api::{get, wait_for_page};
 pub(crate) use availability::Availability;
@@ -22,7 +25,8 @@ pub(crate) use company::Company;
 use company::Turn;
 pub(crate) use load::Load;
 pub(crate) use operator::{NAMESPACE, repository};
-pub(crate) use process::{Process, until};
+pub(crate) use pod::{POD, Pod, bare_id};
+pub(crate) use process::Process;
 pub(crate) use resource::resource;
 
 /// How long something may take that should happen soon, on a machine that does much else.
@@ -87,6 +91,21 @@ impl Scene {
     /// Notes a figure of this test.
     pub(crate) fn figure(&self, of: &str, value: impl std::fmt::Display, target: &str) {
         crate::figures::note(&format!("{}: {of}", self.test), value, target);
+    }
+}
+
+/// Asks again and again until there is an answer. What was said last instead is told when none comes soon.
+pub(crate) async fn until<T, E: Debug>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let limit = Instant::now() + SOON;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(said) => assert!(Instant::now() < limit, "not in {SOON:?}: {what}: {said:?}"),
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -4,25 +4,19 @@ mod holder;
 
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::ContainerStatus;
 use meshcore_testkit::http_get;
 use serde_json::{Value, json};
 
 use crate::figures::seconds;
 use crate::grace::SHORT;
-use crate::grace::end::{POD, status_of};
-use crate::scene::{Broker, Load, Scene, until, wait_for_page};
+use crate::scene::{Broker, Load, POD, Pod, Scene, until, wait_for_page};
 use holder::Holder;
 
 const RATE: u32 = 50;
 
 pub(crate) async fn a_pod_waits_for_the_lock_of_another_process(scene: Scene) {
-    let broker = Broker::start(&scene).await;
-    scene.deploy(&json!({ "shutdown": SHORT })).await;
-    let page = scene.page().await;
-    let load = Load::start(&broker, 0, RATE);
-    scene.wait_for_packets(&page, 50).await;
+    let (load, page) = scene.writes().await;
     scene.change(&json!({"stopped": true})).await;
     scene
         .wait(
@@ -50,11 +44,7 @@ pub(crate) async fn a_pod_waits_for_the_lock_of_another_process(scene: Scene) {
 
 /// The kubelet can't reach the old pod's processes, as on a node that is cut off.
 pub(crate) async fn a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fenced(scene: Scene) {
-    let broker = Broker::start(&scene).await;
-    scene.deploy(&json!({ "shutdown": SHORT })).await;
-    let page = scene.page().await;
-    let load = Load::start(&broker, 0, RATE);
-    scene.wait_for_packets(&page, 50).await;
+    let (load, page) = scene.writes().await;
     let old = scene.process("ingestor").await;
     let old_server = scene.process("server").await;
     let old_page = scene.value("pod/mesh-0", "{.status.podIP}").await + ":8080";
@@ -72,13 +62,16 @@ pub(crate) async fn a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fe
     // As if they were on two machines: each locks a file of its own.
     std::fs::remove_file(scene.database().with_extension("db.writer")).unwrap();
     let overtaken = Instant::now();
-    until("the old one has ended", || old.exit_code().is_some()).await;
+    let code = until("the old one has ended", async || {
+        old.exit_code().ok_or("it runs")
+    })
+    .await;
     scene.figure(
         "from the takeover to the end of the old writer",
         seconds(overtaken.elapsed()),
         "",
     );
-    assert_eq!(old.exit_code(), Some(1));
+    assert_eq!(code, 1);
     let report = std::fs::read(scene.database().with_extension("db.shutdown-ingestor.json"));
     let report: Value = serde_json::from_slice(&report.unwrap()).unwrap();
     let why = report["causeDetail"].as_str().unwrap_or_default();
@@ -86,8 +79,9 @@ pub(crate) async fn a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fe
     scene.wait("mcd/mesh", "condition=Ready").await;
 
     drop(shim);
-    until("the old pod is gone", || {
-        old.is_gone() && old_server.is_gone()
+    until("the old pod is gone", async || {
+        let is_gone = old.is_gone() && old_server.is_gone();
+        is_gone.then_some(()).ok_or("something of it runs")
     })
     .await;
     wait_for_page(&page).await;
@@ -97,20 +91,28 @@ pub(crate) async fn a_pod_that_outlives_its_forced_deletion_is_waited_for_and_fe
 }
 
 impl Scene {
+    /// A deployment that takes packets.
+    async fn writes(&self) -> (Load, String) {
+        let broker = Broker::start(self).await;
+        self.deploy(&json!({ "shutdown": SHORT })).await;
+        let page = self.page().await;
+        let load = Load::start(&broker, 0, RATE);
+        self.wait_for_packets(&page, 50).await;
+        (load, page)
+    }
+
     /// That the pod's ingestor waits for whoever holds the lock, and says so wherever people look.
     async fn assert_waits_for(&self, holder: &str) {
         let pod = self
             .wait_for_pod("an ingestor that runs", |pod| {
-                pod.metadata.deletion_timestamp.is_none() && address_of_ingestor(pod).is_some()
+                !pod.is_being_deleted() && has_unstarted_ingestor(pod)
             })
             .await;
-        let address = address_of_ingestor(&pod).unwrap();
-        let mut said = String::new();
-        until("it says what it waits for", || {
-            let answer = http_get(&format!("http://{address}:8081/health/startup"));
-            let (status, body) = answer.unwrap_or_default();
-            said = body;
-            status == 503 && said.contains("is being written by another process")
+        let url = format!("http://{}:8081/health/startup", pod.address().unwrap());
+        let said = until("it says what it waits for", async || {
+            let (status, body) = http_get(&url).unwrap_or_default();
+            let waits = status == 503 && body.contains("is being written by another process");
+            if waits { Ok(body) } else { Err(body) }
         })
         .await;
         assert!(said.contains(holder), "{said}");
@@ -136,17 +138,17 @@ impl Scene {
 
     /// It waits; it does not crash again and again.
     async fn assert_has_not_restarted(&self, pod: &Pod) {
-        let now = self.pods().await.get(POD).await.unwrap();
+        let now = self.pod().await;
         assert_eq!(now.uid(), pod.uid());
-        let status = status_of(&now, "ingestor");
+        let status = now.container("ingestor").unwrap();
         assert_eq!((status.restart_count, status.ready), (0, false));
     }
 }
 
-/// The pod's address, if its ingestor runs and has not started.
-fn address_of_ingestor(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let ingestor = status.init_container_statuses.as_ref()?.first()?;
-    ingestor.state.as_ref()?.running.as_ref()?;
-    (ingestor.started != Some(true)).then(|| status.pod_ip.clone())?
+/// Whether its ingestor runs and has not started.
+fn has_unstarted_ingestor(pod: &Pod) -> bool {
+    let is_running = |status: &ContainerStatus| status.state.as_ref()?.running.as_ref().map(drop);
+    let ingestor = pod.container("ingestor");
+    let ingestor = ingestor.filter(|status| is_running(status).is_some());
+    pod.address().is_some() && ingestor.is_some_and(|status| status.started != Some(true))
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::scene::{Broker, Load, Scene};
+use super::stopped_with_packets;
+use crate::scene::{Broker, Scene};
 
 /// Newer than any.
 const NEWER: i64 = 99;
@@ -12,12 +13,7 @@ const NEWER: i64 = 99;
 pub(crate) async fn a_downgrade_is_refused_and_says_so(scene: Scene) {
     let broker = Broker::start(&scene).await;
     scene.deploy(&json!({})).await;
-    let page = scene.page().await;
-    let load = Load::start(&broker, 0, 50);
-    scene.wait_for_packets(&page, 50).await;
-    let hashes = load.finish().await;
-    scene.wait_for_packets(&page, hashes.len()).await;
-    scene.stop_and_check(&hashes).await;
+    let (page, hashes) = stopped_with_packets(&scene, &broker).await;
 
     // As a newer version would have left it.
     let version = change_version(&scene, NEWER).await;

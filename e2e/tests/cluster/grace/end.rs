@@ -3,17 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use kube::api::{DeleteParams, WatchEvent, WatchParams};
-use kube::{Api, ResourceExt};
 use meshcore_lifecycle::{PhaseOutcome, Report, ShutdownBudget};
 use meshcore_testkit::kubernetes::Component;
 
-use crate::scene::Scene;
+use crate::scene::{POD, Pod, Scene};
 
-/// The pod.
-pub(crate) const POD: &str = "mesh-0";
 /// What the programs do at the end, in this order.
 const STEPS_OF_SERVER: [&str; 4] = [
     "stop_tail",
@@ -69,8 +66,9 @@ impl PodEnd {
             }
         };
         assert_eq!(last.uid(), pod.uid());
+        let last = Pod(last);
         Self {
-            uid: last.uid().unwrap(),
+            uid: last.uid().to_owned(),
             server: Ended::of(&last, "server"),
             ingestor: Ended::of(&last, "ingestor"),
             asked,
@@ -122,14 +120,14 @@ impl PodEnd {
 
 impl Ended {
     fn of(pod: &Pod, name: &str) -> Self {
-        let status = status_of(pod, name);
+        let status = pod.container(name).unwrap();
         let state = status.state.as_ref().and_then(|it| it.terminated.as_ref());
         let Some(state) = state else {
             panic!("{name} of a pod that is gone has not ended: {status:?}");
         };
         let message = state.message.as_deref().unwrap_or_default();
         Self {
-            container: container_of(status),
+            container: pod.container_id(name).unwrap().to_owned(),
             exit_code: state.exit_code,
             finished_at: state.finished_at.as_ref().unwrap().0,
             report: serde_json::from_str(message).ok(),
@@ -154,26 +152,4 @@ impl Ended {
         let mut lines = log.lines();
         lines.any(|line| line.contains("Kill container") && line.contains(&self.container))
     }
-}
-
-impl Scene {
-    /// The pods of this scene.
-    pub(crate) async fn pods(&self) -> Api<Pod> {
-        let client = self.cluster.client().await.unwrap();
-        Api::namespaced(client, self.namespace.name())
-    }
-}
-
-/// The status of a container, which may be a sidecar.
-pub(crate) fn status_of<'a>(pod: &'a Pod, name: &str) -> &'a ContainerStatus {
-    let status = pod.status.as_ref().unwrap();
-    let containers = status.container_statuses.iter().flatten();
-    let mut all = containers.chain(status.init_container_statuses.iter().flatten());
-    all.find(|status| status.name == name).unwrap()
-}
-
-/// The id by which the runtime knows a container.
-fn container_of(status: &ContainerStatus) -> String {
-    let id = status.container_id.as_deref().unwrap();
-    id.trim_start_matches("containerd://").to_owned()
 }

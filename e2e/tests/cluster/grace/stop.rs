@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use meshcore_lifecycle::ShutdownBudget;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
-use super::end::{POD, PodEnd};
-use crate::scene::{Availability, SOON, Scene, wait_for_page};
+use super::end::PodEnd;
+use crate::scene::{Availability, Scene, wait_for_page};
 
 /// The times of one stop.
 pub(super) struct Stop {
@@ -73,28 +71,6 @@ impl Scene {
         serde_json::from_str(&told).unwrap()
     }
 
-    /// Waits until another pod than this is ready.
-    pub(crate) async fn wait_for_another_pod(&self, former: &str) -> Pod {
-        self.wait_for_pod("another pod", |pod| {
-            pod.uid().as_deref() != Some(former) && is_ready(pod)
-        })
-        .await
-    }
-
-    /// Waits until the pod is so.
-    pub(crate) async fn wait_for_pod(&self, what: &str, is_so: impl Fn(&Pod) -> bool) -> Pod {
-        let pods = self.pods().await;
-        let until = tokio::time::Instant::now() + SOON;
-        loop {
-            let pod = pods.get_opt(POD).await.unwrap();
-            if let Some(pod) = pod.as_ref().filter(|pod| is_so(pod)) {
-                return pod.clone();
-            }
-            assert!(tokio::time::Instant::now() < until, "{what}: {pod:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
     /// That the last writer left nothing in the WAL; `false` if the next one was quicker than this look.
     pub(crate) fn assert_wal_is_empty(&self) -> bool {
         let database = self.database();
@@ -107,12 +83,4 @@ impl Scene {
         assert_eq!(wal.map_or(0, |wal| wal.len()), 0, "bytes in the WAL");
         true
     }
-}
-
-/// Whether the kubelet calls it ready, and nobody has deleted it.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|it| it.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::pod::Pod;
 use super::story::Story;
-use crate::scene::Scene;
+use crate::scene::{Pod, Scene};
 
 pub(crate) async fn pods_that_are_replaced_lose_nothing(scene: Scene) {
     let mut story = Story::begin(scene, &json!({})).await;
@@ -14,10 +13,10 @@ pub(crate) async fn pods_that_are_replaced_lose_nothing(scene: Scene) {
     story.incident("broker restart", restart_broker).await;
     story
         .incident("config change", async |story| {
-            let pod = Pod::of(&story.scene).await.unwrap();
+            let pod = story.scene.pod().await;
             let spec = json!({"channels": {"hashtags": ["#test"]}});
             story.scene.change(&spec).await;
-            pod.successor(&story.scene).await;
+            story.scene.wait_for_another_pod(pod.uid()).await;
         })
         .await;
     story
@@ -28,7 +27,7 @@ pub(crate) async fn pods_that_are_replaced_lose_nothing(scene: Scene) {
 
 /// What a drain asks for, without the node.
 async fn evict(scene: &Scene) {
-    let pod = Pod::of(scene).await.unwrap();
+    let pod = scene.pod().await;
     let namespace = scene.namespace.name();
     let path = format!("/api/v1/namespaces/{namespace}/pods/mesh-0/eviction");
     let eviction = json!({
@@ -41,27 +40,27 @@ async fn evict(scene: &Scene) {
         .kubectl_with_input(&create, &eviction.to_string())
         .await
         .unwrap();
-    pod.successor(scene).await;
+    scene.wait_for_another_pod(pod.uid()).await;
 }
 
 async fn restart_broker(story: &Story) {
-    let before = Pod::of(&story.scene).await.unwrap();
+    let before = story.scene.pod().await;
     // Not by deleting its pod: a ReplicaSet replaces that while it still writes its queues.
     for step in ["restart", "status"] {
         let rollout = ["rollout", step, "deployment/broker"];
         story.scene.kubectl(&rollout).await.unwrap();
     }
     story.broker.wait().await;
-    let now = Pod::that(&story.scene, "was ready", Pod::is_ready).await;
+    let now = story.scene.wait_for_pod("ready", Pod::is_ready).await;
     assert!(before.is_untouched(&now), "a broker takes nobody with it");
 }
 
 /// The same programs by another tag.
 async fn upgrade(scene: &Scene) {
-    let pod = Pod::of(scene).await.unwrap();
+    let pod = scene.pod().await;
     let tags = ["ingestor", "server"].map(|container| next_tag(scene, pod.image(container)));
     scene.change(&json!({"image": {"tag": tags[0]}})).await;
-    let next = pod.successor(scene).await;
+    let next = scene.wait_for_another_pod(pod.uid()).await;
     for container in ["ingestor", "server"] {
         let image = next.image(container);
         assert!(image.ends_with(&tags[0]), "{image}");

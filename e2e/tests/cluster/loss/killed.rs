@@ -5,12 +5,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::pod::Pod;
 use super::story::Story;
-use crate::scene::Scene;
+use crate::scene::{Pod, Scene};
 
 /// What SIGKILL leaves, whoever sends it.
-const KILLED: i64 = 128 + 9;
+const KILLED: i32 = 128 + 9;
 
 pub(crate) async fn containers_that_are_killed_lose_nothing(scene: Scene) {
     let mut story = Story::begin(scene, &json!({})).await;
@@ -26,10 +25,10 @@ pub(crate) async fn containers_that_are_killed_lose_nothing(scene: Scene) {
         .await;
     story
         .incident("pod delete", async |story| {
-            let pod = Pod::of(&story.scene).await.unwrap();
+            let pod = story.scene.pod().await;
             let delete = ["delete", "pod/mesh-0"];
             story.scene.kubectl(&delete).await.unwrap();
-            pod.successor(&story.scene).await;
+            story.scene.wait_for_another_pod(pod.uid()).await;
         })
         .await;
     // In a new pod, since the kubelet lets a container that dies again wait.
@@ -42,8 +41,8 @@ pub(crate) async fn containers_that_are_killed_lose_nothing(scene: Scene) {
 }
 
 async fn kill(scene: &Scene, container: &str) {
-    let pod = Pod::of(scene).await.unwrap();
-    let id = pod.container_id(container);
+    let pod = scene.pod().await;
+    let id = pod.container_id(container).unwrap();
     scene
         .cluster
         .ctr(&["tasks", "kill", "--signal=SIGKILL", id])
@@ -54,8 +53,8 @@ async fn kill(scene: &Scene, container: &str) {
 /// Eats the memory of the container's control group from within it, but with pages of a file in memory, which nobody
 /// can be killed for: the kernel takes the program.
 async fn exhaust_memory(scene: &Scene, container: &str) {
-    let pod = Pod::of(scene).await.unwrap();
-    let group = control_group(scene, pod.container_id(container));
+    let pod = scene.pod().await;
+    let group = control_group(scene, pod.container_id(container).unwrap());
     let folder = tempfile::tempdir_in(scene.cluster.folder().join("memory")).unwrap();
     let script = "echo $$ >\"$0/cgroup.procs\" && exec dd if=/dev/zero of=\"$1\" bs=1M count=1024";
     let mut eater = Command::new("sh")
@@ -74,14 +73,15 @@ async fn exhaust_memory(scene: &Scene, container: &str) {
 /// Waits until the container has died by SIGKILL and the pod is ready again with its next life: the reason of the
 /// kubelet.
 async fn death(scene: &Scene, before: &Pod, container: &str) -> String {
-    let after = Pod::that(scene, "came back", |pod| {
-        pod.container_id(container) != before.container_id(container) && pod.is_ready()
-    })
-    .await;
+    let came_back =
+        |pod: &Pod| pod.container_id(container) != before.container_id(container) && pod.is_ready();
+    let after = scene.wait_for_pod("it came back", came_back).await;
     assert_eq!(after.uid(), before.uid(), "the pod stays");
-    let last = &after.container(container)["lastState"]["terminated"];
-    assert_eq!(last["exitCode"], KILLED, "{last}");
-    last["reason"].as_str().unwrap().to_owned()
+    let status = after.container(container).unwrap();
+    let last = status.last_state.as_ref().unwrap();
+    let last = last.terminated.as_ref().unwrap();
+    assert_eq!(last.exit_code, KILLED, "{last:?}");
+    last.reason.clone().unwrap()
 }
 
 /// The folder of the control group that limits the memory of a container.

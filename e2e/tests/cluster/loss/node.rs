@@ -7,16 +7,15 @@ use meshcore_testkit::kubernetes::{Component, NODE, wait_for};
 use serde_json::json;
 
 use super::changed::next_tag;
-use super::pod::Pod;
 use super::story::Story;
-use crate::scene::{Scene, operator};
+use crate::scene::{Pod, Scene, operator};
 
 /// Longer than two rounds of the probes of readiness.
 const PROBED: Duration = Duration::from_secs(12);
 
 pub(crate) async fn a_node_and_an_operator_that_are_replaced_lose_nothing(scene: Scene) {
     let mut story = Story::begin(scene, &json!({})).await;
-    let pod = Pod::of(&story.scene).await.unwrap();
+    let pod = story.scene.pod().await;
     story
         .incident("operator upgrade", async |story| {
             upgrade_operator(&story.scene).await;
@@ -27,7 +26,7 @@ pub(crate) async fn a_node_and_an_operator_that_are_replaced_lose_nothing(scene:
             restart_kubelet(&story.scene).await;
         })
         .await;
-    let now = Pod::of(&story.scene).await.unwrap();
+    let now = story.scene.pod().await;
     assert!(pod.is_untouched(&now), "no container was restarted");
     story
         .incident("node drain", async |story| drain(&story.scene).await)
@@ -46,7 +45,7 @@ async fn restart_kubelet(scene: &Scene) {
     .unwrap();
     // Until it has probed everything anew, the state of the pod is not its word.
     tokio::time::sleep(PROBED).await;
-    Pod::that(scene, "was ready", Pod::is_ready).await;
+    scene.wait_for_pod("ready", Pod::is_ready).await;
 }
 
 /// The same program by another tag.
@@ -74,7 +73,7 @@ async fn upgrade_operator(scene: &Scene) {
 
 /// The operator and the broker go too.
 async fn drain(scene: &Scene) {
-    let pod = Pod::of(scene).await.unwrap();
+    let pod = scene.pod().await;
     let before = others(scene).await;
     assert_eq!(before.len(), 2, "the operator and the broker: {before:?}");
     let admin = scene.cluster.admin();
@@ -82,7 +81,7 @@ async fn drain(scene: &Scene) {
     let drain = [&["drain", NODE], &flags[..]].concat();
     admin.kubectl(&drain).await.unwrap();
     admin.kubectl(&["uncordon", NODE]).await.unwrap();
-    pod.successor(scene).await;
+    scene.wait_for_another_pod(pod.uid()).await;
     let now = others(scene).await;
     assert!(before.is_disjoint(&now), "{before:?}, then {now:?}");
 }

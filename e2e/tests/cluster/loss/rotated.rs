@@ -7,10 +7,9 @@ use meshcore_testkit::http_get;
 use meshcore_testkit::kubernetes::wait_for;
 use serde_json::json;
 
-use super::pod::{Pod, broker_container};
 use super::story::Story;
 use crate::figures::seconds;
-use crate::scene::Scene;
+use crate::scene::{Pod, Scene, bare_id};
 
 const USER: &str = "analyzer";
 
@@ -25,13 +24,13 @@ pub(crate) async fn a_rotated_password_restarts_nothing_and_loses_nothing(scene:
     let mut story = Story::begin(scene, &spec).await;
     // From now on the broker looks at passwords; as the password is right, nobody notices.
     accept_only(&story.scene, "the-first-password").await;
-    let pod = Pod::of(&story.scene).await.unwrap();
+    let pod = story.scene.pod().await;
     story
         .incident("Secret rotation", async |story| {
             rotate(&story.scene, &pod).await;
         })
         .await;
-    let now = Pod::of(&story.scene).await.unwrap();
+    let now = story.scene.pod().await;
     assert!(pod.is_untouched(&now), "no container was restarted");
     story.end().await;
 }
@@ -61,7 +60,7 @@ async fn connected(pod: &Pod, expected: u64) {
 
 /// What the ingestor counts of a source.
 async fn metric(pod: &Pod, name: &str, source: &str) -> Option<u64> {
-    let url = format!("http://{}:8081/metrics", pod.address());
+    let url = format!("http://{}:8081/metrics", pod.address()?);
     let metrics = tokio::task::spawn_blocking(move || http_get(&url));
     let (_, text) = metrics.await.unwrap().ok()?;
     let name = format!("meshcore_source_{name}{{source=\"{source}\"}} ");
@@ -97,6 +96,15 @@ async fn accept_only(scene: &Scene, password: &str) {
     let id = broker_container(scene).await;
     let reload = ["tasks", "kill", "--signal=SIGHUP", &id];
     scene.cluster.ctr(&reload).unwrap();
+}
+
+/// The only container of the broker.
+async fn broker_container(scene: &Scene) -> String {
+    let path = "{.items[0].status.containerStatuses[0].containerID}";
+    let output = format!("-o=jsonpath={path}");
+    let get = ["get", "pods", "-l=app=broker", &output];
+    let id = scene.kubectl(&get).await.unwrap();
+    bare_id(&id).to_owned()
 }
 
 fn make_readable(file: &std::path::Path) {

@@ -1,12 +1,10 @@
 //! The page's API.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, ensure};
 use meshcore_testkit::http_get;
 use serde_json::Value;
 
-use super::SOON;
+use super::until;
 
 /// The JSON that `address` (host and port) serves at `path`.
 pub(crate) async fn get(address: &str, path: &str) -> Result<Value> {
@@ -21,9 +19,5 @@ pub(crate) async fn get(address: &str, path: &str) -> Result<Value> {
 
 /// Waits until the page answers.
 pub(crate) async fn wait_for_page(page: &str) {
-    let began = Instant::now();
-    while let Err(error) = get(page, "/api/stats").await {
-        assert!(began.elapsed() < SOON, "{error:#}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("the page answers", async || get(page, "/api/stats").await).await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{SOON, Scene};
+use super::{Scene, get, until};
 
 /// The name of the file on the volume.
 const FILE: &str = "meshcore.db";
@@ -16,23 +16,17 @@ const FILE: &str = "meshcore.db";
 impl Scene {
     /// Waits until the page knows as many packets: how many it knows.
     pub(crate) async fn wait_for_packets(&self, page: &str, count: usize) -> usize {
-        let until = tokio::time::Instant::now() + SOON;
-        loop {
-            let stats = super::get(page, "/api/stats").await;
-            let known = stats
-                .as_ref()
-                .ok()
-                .and_then(|stats| stats["totalTransmissions"].as_u64());
-            match known.and_then(|known| usize::try_from(known).ok()) {
-                Some(known) if known >= count => return known,
-                _ => {}
-            }
-            assert!(
-                tokio::time::Instant::now() < until,
-                "not {count} packets: {stats:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until(&format!("{count} packets"), async || {
+            let stats = get(page, "/api/stats")
+                .await
+                .map_err(|error| format!("{error:#}"))?;
+            let known = stats["totalTransmissions"].as_u64();
+            let known = known.and_then(|known| usize::try_from(known).ok());
+            known
+                .filter(|known| *known >= count)
+                .ok_or(stats.to_string())
+        })
+        .await
     }
 
     /// Stops the analyzer and checks its database: sound, and with each of these packets once. Gives the longest time

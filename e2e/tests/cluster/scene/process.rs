@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
-use super::{SOON, Scene};
+use super::{SOON, Scene, bare_id, until};
 
 /// A process of a container, by its number on the node.
 #[derive(Debug, Clone, Copy)]
@@ -19,16 +20,13 @@ pub(crate) struct Frozen(Process);
 impl Scene {
     /// The process of one of the pod's containers.
     pub(crate) async fn process(&self, container: &str) -> Process {
-        let id = |list| format!(r#"{{.status.{list}[?(@.name=="{container}")].containerID}}"#);
-        let id = ["initContainerStatuses", "containerStatuses"]
-            .map(id)
-            .concat();
-        self.process_of(&self.value("pod/mesh-0", &id).await)
+        let pod = self.pod().await;
+        self.process_of(pod.container_id(container).unwrap())
     }
 
     /// The process of any container by its id, such as `containerd://0123…`.
     pub(crate) fn process_of(&self, container_id: &str) -> Process {
-        let id = container_id.trim_start_matches("containerd://");
+        let id = bare_id(container_id);
         let tasks = self.cluster.ctr(&["tasks", "list"]).unwrap();
         let task = tasks.lines().find(|line| line.starts_with(id));
         let task = task.unwrap_or_else(|| panic!("{id} does not run:\n{tasks}"));
@@ -57,7 +55,11 @@ impl Process {
     /// Stops it as SIGSTOP does.
     pub(crate) async fn freeze(self) -> Frozen {
         self.signal(Signal::STOP).unwrap();
-        until("it stands still", || self.stat().unwrap()[0] == "T").await;
+        until("it stands still", async || {
+            let state = self.stat().unwrap().swap_remove(0);
+            (state == "T").then_some(()).ok_or(state)
+        })
+        .await;
         Frozen(self)
     }
 
@@ -82,7 +84,12 @@ impl Process {
         let strace = strace.expect("strace is there (scripts/setup.sh)");
         // What is traced is not dead before strace has looked, and it looks only when the delay is over.
         tokio::spawn(async move {
-            until("the process ends", || !watchdog.exists()).await;
+            let ends = async {
+                while watchdog.exists() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(SOON, ends).await.expect("the process ends");
             drop(strace);
         });
     }
@@ -108,17 +115,5 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         // One that was killed meanwhile needs nothing.
         self.0.signal(Signal::CONT).ok();
-    }
-}
-
-/// Waits until it is so.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let limit = tokio::time::Instant::now() + SOON;
-    while !is_so() {
-        assert!(
-            tokio::time::Instant::now() < limit,
-            "not in {SOON:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
