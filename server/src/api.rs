@@ -13,6 +13,7 @@ mod packets;
 mod parameters;
 mod stats;
 mod stored_json;
+mod written;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

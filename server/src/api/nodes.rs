@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::parameters::{Parameters, refused, shortened};
+use super::written::written;
 use crate::database::Database;
 
 /// How many nodes a page may have, and how many it has when nobody says.
@@ -53,21 +54,23 @@ pub(crate) async fn list(
     let mut reader = database.reader().await?;
     let rows = reader.nodes(&filter, limit, offset).await?;
     let counts = reader.node_counts(&filter).await?;
-    drop(reader);
 
-    let nodes = rows
-        .iter()
-        .map(|row| Node {
-            row,
-            last_heard: row.last_seen.as_deref(),
-        })
-        .collect();
-    let page = Page {
-        nodes,
-        total: counts.filtered,
-        counts: counts.roles,
-    };
-    Ok(Json(page).into_response())
+    let answer = written(reader, move || {
+        let nodes = rows
+            .iter()
+            .map(|row| Node {
+                row,
+                last_heard: row.last_seen.as_deref(),
+            })
+            .collect();
+        let page = Page {
+            nodes,
+            total: counts.filtered,
+            counts: counts.roles,
+        };
+        Json(page).into_response()
+    });
+    Ok(answer.await)
 }
 
 /// A role that a node can have: the words of v3, and `type-0` to `type-15` for types without one.

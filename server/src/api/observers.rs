@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::parameters::Parameters;
+use super::written::written;
 use crate::database::Database;
 
 /// How many observers an answer has at most: twice what the ingestor takes unless it is told otherwise.
@@ -27,11 +28,12 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     Parameters::parse(query.as_deref(), &[])?;
-    let observers = database.reader().await?.observers(MOST).await?;
+    let mut reader = database.reader().await?;
+    let observers = reader.observers(MOST).await?;
     let server_time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    Ok(Json(Observers {
+    let answer = Observers {
         observers,
         server_time,
-    })
-    .into_response())
+    };
+    Ok(written(reader, move || Json(answer).into_response()).await)
 }

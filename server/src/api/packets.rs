@@ -12,6 +12,7 @@ use self::shapes::{Packet, PacketWithObservations, Page};
 use super::cursor::Cursor;
 use super::error::ApiError;
 use super::parameters::{Parameters, shortened};
+use super::written::written;
 use crate::database::Database;
 
 /// How many packets a page may have, and how many observations a packet may show.
@@ -37,7 +38,6 @@ pub(crate) async fn list(
     // One more than the page has tells whether there is another page.
     let mut rows = reader.packets(before, limit + 1).await?;
     let total = reader.packet_count().await?;
-    drop(reader);
 
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
@@ -45,13 +45,16 @@ pub(crate) async fn list(
         .last()
         .filter(|_| has_more)
         .map(|last| Cursor::behind(last.transmission_id, &db_uuid).to_text());
-    let page = Page {
-        packets: rows.iter().map(Packet::new).collect(),
-        total,
-        limit,
-        next_cursor: next,
-    };
-    Ok(Json(page).into_response())
+    let answer = written(reader, move || {
+        let page = Page {
+            packets: rows.iter().map(Packet::new).collect(),
+            total,
+            limit,
+            next_cursor: next,
+        };
+        Json(page).into_response()
+    });
+    Ok(answer.await)
 }
 
 /// One packet with its observations.
@@ -71,14 +74,14 @@ pub(crate) async fn one(
     let limit = parameters.number("limit", 1..=MOST, MOST)?;
 
     // One more than is shown tells whether there are more.
-    let mut rows = database
-        .reader()
-        .await?
-        .packet(&hash.to_string(), limit + 1)
-        .await?;
+    let mut reader = database.reader().await?;
+    let mut rows = reader.packet(&hash.to_string(), limit + 1).await?;
     let is_cut = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    let packet = PacketWithObservations::new(&rows, is_cut)
-        .ok_or_else(|| ApiError::NotFound(format!("there is no packet {hash}")))?;
-    Ok(Json(packet).into_response())
+    let answer = written(reader, move || {
+        let packet = PacketWithObservations::new(&rows, is_cut)
+            .ok_or_else(|| ApiError::NotFound(format!("there is no packet {hash}")));
+        packet.map(Json).into_response()
+    });
+    Ok(answer.await)
 }
