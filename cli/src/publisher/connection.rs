@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rumqttc_v4::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
-    Packet, PublishOptions, StateError,
+    Packet, PublishOptions, StateError, mqttbytes,
 };
 use tokio::sync::mpsc;
 
@@ -165,9 +165,11 @@ fn classify(err: &ConnectionError) -> PublishError {
 /// What a person can do something with.
 fn reason(err: &ConnectionError) -> String {
     match err {
-        ConnectionError::Io(err) | ConnectionError::MqttState(StateError::Io(err)) => {
-            io_reason(err)
-        }
+        // A reset while a packet is read is wrapped once more.
+        ConnectionError::Io(err)
+        | ConnectionError::MqttState(
+            StateError::Io(err) | StateError::Deserialization(mqttbytes::Error::Io(err)),
+        ) => io_reason(err),
         ConnectionError::MqttState(StateError::ConnectionAborted) => CLOSED.to_owned(),
         ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker is silent".to_owned(),
         ConnectionError::NetworkTimeout => "no answer".to_owned(),
