@@ -80,8 +80,9 @@ impl Tail {
                 }
                 Left::Unreadable(why) => {
                     tracing::warn!(why, "The database is gone; waiting for it");
-                    self.readiness.set_not_ready(COMPONENT, why);
+                    // First, so that nobody is answered by what is said not to be there.
                     self.database.clear();
+                    self.readiness.set_not_ready(COMPONENT, why);
                     sleep(OPEN_AGAIN).await;
                 }
             }
@@ -97,9 +98,9 @@ impl Tail {
                 Err(why) => {
                     if why != said {
                         tracing::info!(why, "Waiting for the database");
+                        self.database.clear();
                         self.readiness.set_starting(why.clone());
                         self.readiness.set_not_ready(COMPONENT, why.clone());
-                        self.database.clear();
                         said = why;
                     }
                     sleep(OPEN_AGAIN).await;
