@@ -177,6 +177,7 @@ impl Stage {
     /// Says what becomes of the sources, and starts the demo as soon as somebody listens to it.
     async fn look_after(&mut self) -> Ending {
         let mut sources = Sources::default();
+        let mut lives = 0;
         let mut wait = Duration::ZERO;
         loop {
             tokio::select! {
@@ -197,8 +198,11 @@ impl Stage {
             } else {
                 LOOK_AGAIN
             };
-            let Some(states) = health::sources(self.addresses.ingestor).await else {
+            let lives_now = self.ingestor.as_ref().map_or(0, Supervised::lives);
+            if std::mem::replace(&mut lives, lives_now) != lives_now {
                 sources.restart();
+            }
+            let Some(states) = health::sources(self.addresses.ingestor).await else {
                 continue;
             };
             for line in sources.observe(&states, Instant::now()) {

@@ -1,11 +1,13 @@
 //! Keeps one program running, and stops it when told to.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use meshcore_lifecycle::exit_code;
+use rustix::process::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -34,6 +36,7 @@ pub(super) struct Supervised {
     orders: watch::Sender<Order>,
     refused: watch::Receiver<Option<Refused>>,
     was_ready: Arc<AtomicBool>,
+    lives: Arc<AtomicU32>,
     task: JoinHandle<End>,
 }
 
@@ -77,11 +80,13 @@ impl Supervised {
         let (orders, order) = watch::channel(Order::Run);
         let (refusal, refused) = watch::channel(None);
         let was_ready = Arc::new(AtomicBool::new(false));
+        let lives = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
             output,
             order,
             refusal,
             was_ready: Arc::clone(&was_ready),
+            lives: Arc::clone(&lives),
             backoff: Backoff::default(),
         };
         Self {
@@ -89,6 +94,7 @@ impl Supervised {
             orders,
             refused,
             was_ready,
+            lives,
             task: tokio::spawn(supervisor.keep_running(program)),
         }
     }
@@ -96,6 +102,11 @@ impl Supervised {
     /// The program has shown that it can work: from here on whatever ends it is an accident.
     pub(super) fn accept(&self) {
         self.was_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// How often the program was started.
+    pub(super) fn lives(&self) -> u32 {
+        self.lives.load(Ordering::Relaxed)
     }
 
     /// Waits until the program says that it can't work.
@@ -136,12 +147,14 @@ struct Supervisor {
     order: watch::Receiver<Order>,
     refusal: watch::Sender<Option<Refused>>,
     was_ready: Arc<AtomicBool>,
+    lives: Arc<AtomicU32>,
     backoff: Backoff,
 }
 
 impl Supervisor {
     async fn keep_running(mut self, program: Program) -> End {
         loop {
+            self.lives.fetch_add(1, Ordering::Relaxed);
             let ended = match program.start(&self.output) {
                 Err(error) => {
                     let why = format!("can't be started: {error}");
@@ -194,23 +207,24 @@ impl Supervisor {
     async fn stop(mut self, program: &Program, mut life: Life) -> End {
         let began = Instant::now();
         life.terminate();
-        let status = tokio::select! {
-            status = life.child.wait() => Some(status),
+        let code = tokio::select! {
+            status = life.child.wait() => Some(code_of_told(status)),
             () = sleep(program.patience) => None,
             () = ordered(&mut self.order, Order::StopAtOnce) => {
                 life.terminate();
-                tokio::time::timeout(AT_ONCE, life.child.wait()).await.ok()
+                let ended = tokio::time::timeout(AT_ONCE, life.child.wait()).await;
+                ended.ok().map(code_of_result)
             }
         };
-        let (status, is_killed) = if let Some(status) = status {
-            (status, false)
+        let (code, is_killed) = if let Some(code) = code {
+            (code, false)
         } else {
             // Fails only when it has ended already.
             drop(life.child.start_kill());
-            (life.child.wait().await, true)
+            (code_of_result(life.child.wait().await), true)
         };
         let end = End::Stopped {
-            code: code_of_result(status),
+            code,
             took: began.elapsed(),
             is_killed,
         };
@@ -232,6 +246,15 @@ fn code_of_result(status: std::io::Result<ExitStatus>) -> u8 {
     status.map_or(exit_code::FAILED, code_of)
 }
 
+/// The same of a program that got one SIGTERM. What dies of that had not begun: the first that each of them does is to
+/// take signals in hand.
+fn code_of_told(status: std::io::Result<ExitStatus>) -> u8 {
+    match status {
+        Ok(status) if status.signal() == Some(Signal::TERM.as_raw()) => exit_code::CLEAN,
+        status => code_of_result(status),
+    }
+}
+
 fn why(code: u8, words: &LastWords) -> String {
     let mut text = format!("has ended: {}", describe(code));
     for (at, line) in words.lines().enumerate() {
@@ -243,4 +266,26 @@ fn why(code: u8, words: &LastWords) -> String {
         text.push_str(line);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::Who;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_is_stopped_before_it_has_begun_has_stopped_well() {
+        let (lifeline, _held) = std::io::pipe().unwrap();
+        let program = Program {
+            who: Who::Server,
+            // Waits for its standard input, and takes no signal in hand.
+            binary: "cat".into(),
+            env: Vec::default(),
+            lifeline,
+            holds: None,
+            patience: Duration::from_mins(1),
+        };
+        let supervised = Supervised::start(program, Output::start().unwrap());
+        assert_eq!(supervised.stop().await.code(), exit_code::CLEAN);
+    }
 }
