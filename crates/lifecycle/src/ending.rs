@@ -70,6 +70,9 @@ fn report_within_patience(
     ending: Ending,
     announce: impl FnOnce(&[String]) -> String + Send + 'static,
 ) {
+    let patience = progress.as_ref().map_or(REPORT_PATIENCE, |progress| {
+        progress.outlets().patience(REPORT_PATIENCE)
+    });
     let (done, all_done) = mpsc::channel::<()>();
     let run = |name: &str, job: Box<dyn FnOnce() + Send>| {
         let done = done.clone();
@@ -98,5 +101,5 @@ fn report_within_patience(
     }
     drop(done);
     // Nothing is ever sent: the channel disconnects when the last job is done.
-    _ = all_done.recv_timeout(REPORT_PATIENCE);
+    _ = all_done.recv_timeout(patience);
 }

@@ -230,8 +230,9 @@ impl ShutdownManager {
     /// Writes the report on a blocking thread; a disk that hangs can't hold the exit up.
     async fn publish(&self, report: &Report, deadline: Deadline) {
         let (outlets, copy) = (self.progress.outlets(), report.clone());
+        let least = outlets.patience(REPORT_TIME);
+        let patience = deadline.remaining().max(least);
         let writing = tokio::task::spawn_blocking(move || outlets.publish(&copy));
-        let patience = deadline.remaining().max(REPORT_TIME);
         if tokio::time::timeout(patience, writing).await.is_err() {
             warn!(
                 event = events::SHUTDOWN_REPORT_FAILED,

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -22,6 +23,7 @@ pub const TERMINATION_LOG: &str = "/dev/termination-log";
 pub struct Outlets {
     termination_log: PathBuf,
     file: Option<PathBuf>,
+    patience: Option<Duration>,
     // Held while files are written: the manager and the watchdog may both be at it.
     writing: Arc<Mutex<()>>,
 }
@@ -45,6 +47,7 @@ impl Outlets {
         Self {
             termination_log: PathBuf::from(TERMINATION_LOG),
             file: None,
+            patience: None,
             writing: Arc::default(),
         }
     }
@@ -61,6 +64,19 @@ impl Outlets {
     pub fn with_termination_log(mut self, path: impl Into<PathBuf>) -> Self {
         self.termination_log = path.into();
         self
+    }
+
+    /// Lets an end that is forced or overdue wait this long for its report, instead of half a second. A program
+    /// has no more than that; a test on a machine that is busy has.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// How long an end waits that has `usual` for it.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        self.patience.unwrap_or(usual)
     }
 
     /// Writes the report to its places. Blocks until the report file is durable.

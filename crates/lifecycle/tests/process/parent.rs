@@ -12,10 +12,7 @@ use meshcore_lifecycle::{Report, STOP_WITH_PARENT, Signal};
 use rustix::process::{Pid, Signal as UnixSignal, kill_process};
 use tempfile::TempDir;
 
-use super::child::{FOLDER, PREFIX, REPORT, SCENARIO, STUCK, TERMINATION_LOG};
-
-/// No child needs this long; one that does is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::child::{FOLDER, PATIENCE, PREFIX, REPORT, SCENARIO, STUCK, TERMINATION_LOG};
 
 /// A running child. It is killed when a test gives up on it.
 pub(crate) struct Child {
