@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::process::wait_until;
+
+/// A machine that is busy takes its time.
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// How the broker is set up.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +75,8 @@ impl Mosquitto {
 
     /// Starts the broker after it was stopped or killed, on the same port with the same folder.
     pub fn start_again(&mut self) -> Result<()> {
-        let log = std::fs::File::create(self.folder.path().join("mosquitto.log"))?;
+        let log_file = self.folder.path().join("mosquitto.log");
+        let log = std::fs::File::create(&log_file)?;
         let child = Command::new(Self::binary()?)
             .arg("-c")
             .arg(self.folder.path().join("mosquitto.conf"))
@@ -81,14 +85,19 @@ impl Mosquitto {
             .stderr(log)
             .spawn()
             .context("start mosquitto")?;
-        self.child = Some(child);
+        let child = self.child.insert(child);
         let port = self.port;
-        wait_until("mosquitto listens", Duration::from_secs(10), || {
-            TcpStream::connect(("127.0.0.1", port))
-                .is_ok()
-                .then_some(())
-        })
-        .with_context(|| self.log())
+        let answers = wait_until("mosquitto listens", START_LIMIT, || {
+            // Somebody else may have the port and answer; it says so only when it has all that it was told to have.
+            let says = std::fs::read_to_string(&log_file).unwrap_or_default();
+            let answers =
+                says.contains(" running") && TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let ended = child.try_wait();
+            (answers || !matches!(ended, Ok(None))).then_some(ended)
+        });
+        let ended = answers.with_context(|| self.log())??;
+        ensure!(ended.is_none(), "mosquitto has ended:\n{}", self.log());
+        Ok(())
     }
 
     /// The port it listens on.
@@ -138,5 +147,21 @@ impl Drop for Mosquitto {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_else_has_is_not_taken_for_a_broker() {
+        let first = Mosquitto::start(&MosquittoOptions::default()).unwrap();
+        let error = Mosquitto::start(&MosquittoOptions {
+            port: first.port(),
+            ..MosquittoOptions::default()
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("in use"), "{error:#}");
     }
 }

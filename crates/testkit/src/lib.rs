@@ -11,6 +11,7 @@ mod generated;
 pub mod kubernetes;
 mod live;
 mod mqtt_wire;
+mod port;
 mod process;
 mod programs;
 mod proxy;
@@ -25,6 +26,7 @@ pub use corescope::{CORESCOPE_MIGRATIONS, CoreScopeEnd, CoreScopeOptions};
 pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use generated::generated_file;
 pub use live::{Ended, LiveClient, ids_of, with_small_buffer};
+pub use port::free_port;
 pub use process::{Program, http_get, wait_until};
 pub use programs::programs_beside;
 pub use proxy::{AckProxy, Acknowledged, Connect};
@@ -33,20 +35,7 @@ pub use small_disk::{Filler, SmallDisk};
 pub use traffic::{NumberedPacket, numbered_packet, packet_hash_of, path_and_payload_of};
 pub use version_gate::VersionGate;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
-
-/// A port of loopback that was free a moment ago.
-///
-/// # Panics
-/// When there is none.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
-}
 
 /// A file of the shared fixtures that must not be copied into the repository: `../shared/fixtures/<name>`.
 /// Where it is missing this says so, and fails in CI.

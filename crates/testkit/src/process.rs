@@ -184,10 +184,14 @@ fn threads(tasks: &Path) -> Result<Vec<char>> {
     Ok(states)
 }
 
+/// How long an answer may take. A program that does not answer at all is broken; one that has to wait for
+/// a processor, beside other tests on two of them, is not.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
 /// Status and body of `GET url`.
 pub fn http_get(url: &str) -> Result<(u16, String)> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(5)))
+        .timeout_global(Some(ANSWER_LIMIT))
         .http_status_as_error(false)
         .build()
         .into();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,6 +25,7 @@ use super::janitor::Janitor;
 use super::namespace::Namespace;
 use super::node::{self, NodeLayout};
 use super::programs::{Programs, Version};
+use crate::port::quiet_port;
 use crate::process::Program;
 
 /// A machine that compiles at the same time may take long.
@@ -387,18 +387,6 @@ fn new_folder() -> Result<PathBuf> {
     };
     // The janitor removes it, since nothing else does when this process is killed.
     Ok(folder?.keep())
-}
-
-/// A free port that the kernel gives to no connection by itself. One that it gives could be taken while the API
-/// server is down, even by a client that tries to reach it.
-fn quiet_port() -> Result<u16> {
-    for _ in 0..100 {
-        let port = u16::try_from(15_000 + super::random() % 15_000)?;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port between 15000 and 30000")
 }
 
 /// The administrator, and the programs that speak to the API server, each with a kubeconfig of its own. Their tokens
