@@ -13,6 +13,9 @@ use meshcore_testkit::{Program, free_port, http_get, wait_until};
 
 const STATS: &str = "GET /api/stats HTTP/1.1\r\nHost: x\r\n\r\n";
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+/// What comes after ten seconds may come later on a busy machine. The next longer limit is that for answers which
+/// nobody takes.
+const NEXT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection that is open and had an answer.
 async fn served(server: &Server) -> Raw {
@@ -102,11 +105,11 @@ async fn who_sends_no_request_or_half_a_head_is_closed_after_ten_seconds() {
     let mut silent = Raw::connect(&server.address).await;
     let mut half = Raw::sent(&server.address, "GET /api/stats HTTP/1.1\r\nHost: ").await;
     let mut idle = served(&server).await;
-    let (silent, half) = tokio::join!(silent.rest(), half.rest());
+    let (silent, half) = tokio::join!(silent.rest_within(NEXT_LIMIT), half.rest_within(NEXT_LIMIT));
     let took = start.elapsed();
-    assert_eq!((silent.as_str(), half.as_str()), ("", ""));
+    assert_eq!((silent.as_deref(), half.as_deref()), (Some(""), Some("")));
     assert!(
-        took >= Duration::from_secs(9) && took < Duration::from_secs(15),
+        took >= Duration::from_secs(9) && took < NEXT_LIMIT,
         "{took:?}"
     );
     for reason in ["no_request", "slow_head"] {
@@ -132,7 +135,7 @@ async fn a_request_that_does_not_come_to_an_end_is_answered_after_ten_seconds() 
         "{answer}"
     );
     assert!(
-        took >= Duration::from_secs(10) && took < Duration::from_secs(13),
+        took >= Duration::from_secs(10) && took < NEXT_LIMIT,
         "{took:?}"
     );
     assert_eq!(

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Mesh, SOON, Server};
 use futures::StreamExt;
@@ -39,7 +39,9 @@ async fn each_observation_is_a_frame_with_a_token() {
 async fn a_client_that_asked_for_batches_gets_all_of_a_window_in_one_frame() {
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
+    let window = Duration::from_secs(1);
     let mut client = LiveClient::connect(&server.address, "?batch=1000").await;
+    let start = Instant::now();
     mesh.write(1).await;
     assert_eq!(
         ids_of(&client.frame().await),
@@ -49,9 +51,17 @@ async fn a_client_that_asked_for_batches_gets_all_of_a_window_in_one_frame() {
     for _ in 0..3 {
         mesh.write(1).await;
     }
-    let frame = client.frame().await;
-    assert_eq!(frame["type"], "packets");
-    assert_eq!(ids_of(&frame), [2, 3, 4]);
+    let (mut ids, mut frames) = (Vec::new(), 0);
+    while ids.len() < 3 {
+        let frame = client.frame().await;
+        assert_eq!(frame["type"], "packets");
+        ids.extend(ids_of(&frame));
+        frames += 1;
+    }
+    // One, unless the machine is so busy that the three were stored in several windows.
+    let windows = start.elapsed().as_secs() / window.as_secs();
+    assert!(frames <= windows, "{frames} frames in {windows} windows");
+    assert_eq!(ids, [2, 3, 4]);
     assert!(client.token.ends_with("-4"));
 }
 

@@ -208,7 +208,7 @@ impl Server {
 
     pub(crate) fn wait_ready(&self) {
         self.wait_for("it is ready", || {
-            (self.get("/health/ready").0 == 200).then_some(())
+            (self.ask("/health/ready")?.0 == 200).then_some(())
         });
     }
 
@@ -234,6 +234,11 @@ impl Server {
         http_get(&format!("http://{}{path}", self.address)).unwrap()
     }
 
+    /// The same for whoever asks again: on a busy machine an answer may take longer than it is waited for.
+    fn ask(&self, path: &str) -> Option<(u16, String)> {
+        http_get(&format!("http://{}{path}", self.address)).ok()
+    }
+
     /// The status and the JSON of an answer.
     pub(crate) fn json(&self, path: &str) -> (u16, Value) {
         let (status, body) = self.get(path);
@@ -243,15 +248,15 @@ impl Server {
         )
     }
 
-    /// Why it is not ready: the whole body of the probe.
+    /// Why it is not ready: the whole body of the probe; `None` too when no answer came.
     pub(crate) fn unready(&self) -> Option<String> {
-        let (status, body) = self.get("/health/ready");
+        let (status, body) = self.ask("/health/ready")?;
         (status == 503).then_some(body)
     }
 
     /// The value of a metric, labels and all; 0 while it is not there.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("/metrics");
+        let (_, text) = self.wait_for("it tells its metrics", || self.ask("/metrics"));
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
             .unwrap_or_default()
