@@ -75,9 +75,7 @@ async fn busy_with_zero(dir: &Path, linger: Duration) -> (std_mpsc::Sender<()>, 
     };
     let running = setup.start(open(dir).await.0);
     running.send(0).await;
-    while running.queue.capacity() < running.queue.max_capacity() {
-        tokio::task::yield_now().await;
-    }
+    running.until_taken().await;
     (go, running)
 }
 
@@ -131,6 +129,24 @@ async fn a_writer_whose_senders_are_gone_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_linger_makes_one_commit_of_what_trickles_in_and_a_stop_ends_it() {
     let dir = tempfile::tempdir().unwrap();
+    let mut running = Setup {
+        linger: Duration::from_hours(1),
+        ..Setup::new()
+    }
+    .start(open(dir.path()).await.0);
+    for n in 0..5 {
+        running.send(n).await;
+        running.until_taken().await;
+    }
+    assert!(running.told.try_recv().is_err(), "told without a linger");
+    running.stop();
+    assert_eq!(running.next_commit().await.1, [0, 1, 2, 3, 4]);
+    running.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linger_is_waited_for_and_ends_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
     let linger = Duration::from_millis(400);
     let mut running = Setup {
         linger,
@@ -138,27 +154,10 @@ async fn a_linger_makes_one_commit_of_what_trickles_in_and_a_stop_ends_it() {
     }
     .start(open(dir.path()).await.0);
     let began = Instant::now();
-    for n in 0..5 {
-        running.send(n).await;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(running.next_commit().await.1, [0, 1, 2, 3, 4]);
+    running.send(7).await;
+    assert_eq!(running.next_commit().await.1, [7]);
     assert!(began.elapsed() >= linger);
     running.stopped().await;
-
-    let other = tempfile::tempdir().unwrap();
-    let mut running = Setup {
-        linger: Duration::from_mins(1),
-        ..Setup::new()
-    }
-    .start(open(other.path()).await.0);
-    running.send(7).await;
-    while running.queue.capacity() < running.queue.max_capacity() {
-        tokio::task::yield_now().await;
-    }
-    running.stop();
-    assert_eq!(running.next_commit().await.1, [7]);
-    running.end().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// The longest that anything is waited for.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What the writer told.
 #[derive(Debug)]
@@ -123,6 +123,18 @@ impl Running {
             .send((record, token))
             .await
             .expect("the writer takes records");
+    }
+
+    /// Waits until the writer has taken everything that is queued.
+    pub(crate) async fn until_taken(&self) {
+        let taken = async {
+            while self.queue.capacity() < self.queue.max_capacity() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, taken)
+            .await
+            .expect("the writer takes records in time");
     }
 
     /// The next thing the writer tells.
