@@ -62,7 +62,7 @@ impl AuditLog {
         let client = self.access.client().await?;
         let request = http::Request::get(format!("/version?{probe}")).body(Vec::new())?;
         client.request_text(request).await?;
-        tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::timeout(Duration::from_mins(1), async {
             loop {
                 let text = self.read(mark)?;
                 // Only whole lines: the last one may be still being written.

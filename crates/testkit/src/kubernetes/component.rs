@@ -141,6 +141,10 @@ impl Layout {
             // The default of 20 requests per second makes the start take four seconds longer.
             .args(["--kube-api-qps=1000", "--kube-api-burst=2000"])
             .arg("--enable-hostpath-provisioner=true");
+        if self.node.is_none() {
+            // It deletes pods of nodes that don't exist, after 40 s, and tests give pods such a node.
+            command.arg("--controllers=*,-pod-garbage-collector-controller");
+        }
         command
     }
 

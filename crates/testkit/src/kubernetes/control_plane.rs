@@ -151,7 +151,7 @@ impl ControlPlane {
         self.access(&user, Credential::Token(token))
     }
 
-    /// A namespace with a new name and its default ServiceAccount.
+    /// A namespace with a new name, and all that the controllers put into one.
     pub async fn namespace(&self) -> Result<Namespace> {
         self.namespace_with_labels(&[]).await
     }

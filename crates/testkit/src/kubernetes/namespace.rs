@@ -36,7 +36,7 @@ impl Namespace {
         let namespaces: Api<core::Namespace> = Api::all(access.client().await?);
         namespaces.create(&PostParams::default(), &object).await?;
         let namespace = Self { name, access };
-        namespace.wait_for_service_account().await?;
+        namespace.wait_for_controllers().await?;
         Ok(namespace)
     }
 
@@ -45,12 +45,18 @@ impl Namespace {
         &self.name
     }
 
-    /// Pods are refused before their ServiceAccount exists.
-    async fn wait_for_service_account(&self) -> Result<()> {
-        let accounts: Api<core::ServiceAccount> =
-            Api::namespaced(self.access.client().await?, &self.name);
+    /// Waits for what each namespace gets: pods are refused before their ServiceAccount exists, and a ConfigMap that
+    /// comes later would be news to whoever watches them.
+    async fn wait_for_controllers(&self) -> Result<()> {
+        let client = self.access.client().await?;
+        let accounts: Api<core::ServiceAccount> = Api::namespaced(client.clone(), &self.name);
         wait_for("the default ServiceAccount exists", async || {
             accounts.get_opt("default").await.ok().flatten()
+        })
+        .await?;
+        let maps: Api<core::ConfigMap> = Api::namespaced(client, &self.name);
+        wait_for("the authority's certificate is there", async || {
+            maps.get_opt("kube-root-ca.crt").await.ok().flatten()
         })
         .await?;
         Ok(())

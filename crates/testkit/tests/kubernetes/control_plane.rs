@@ -239,14 +239,20 @@ async fn killed_tests_leave_nothing_behind() {
         .env("MESHCORE_TESTKIT_DIE_IN", &note)
         .spawn()
         .unwrap();
-    let plane = wait_for("it runs", async || {
-        std::fs::read_to_string(&note)
-            .ok()
-            .filter(|text| !text.is_empty())
-    })
-    .await
-    .unwrap();
-    let plane = PathBuf::from(plane);
+    let runs = async {
+        loop {
+            let text = std::fs::read_to_string(&note).unwrap_or_default();
+            if !text.is_empty() {
+                return text;
+            }
+            let ended = tests.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended before: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Each of the three programs may take two minutes for its start.
+    let plane = tokio::time::timeout(Duration::from_mins(7), runs).await;
+    let plane = PathBuf::from(plane.expect("it runs"));
     // Three programs and the janitor.
     assert_eq!(processes_of(&plane).len(), 4);
     tests.kill().unwrap();
