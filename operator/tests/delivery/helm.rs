@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use meshcore_testkit::kubernetes::{ControlPlane, Version, helm};
+use meshcore_testkit::kubernetes::{ControlPlane, Version, helm, wait_for};
 
 use crate::files;
 use crate::operator::Operator;
@@ -115,9 +115,15 @@ async fn lives(major: u8) {
         return;
     };
     let admin = plane.admin();
-    helm.run(&["install", "crds", CRDS, "--create-namespace"])
-        .await
-        .unwrap();
+    let wait = ["--wait", "--timeout=60s"];
+    let install = ["install", "crds", CRDS, "--create-namespace"];
+    helm.run(&[&install[..], &wait].concat()).await.unwrap();
+    // A definition is accepted a moment before its kind is found.
+    wait_for("the kind is served", async || {
+        admin.kubectl(&["get", "mcd", "-A"]).await.ok()
+    })
+    .await
+    .unwrap();
     // The operator of the test is a process outside, since there is no node; the chart's own has no pod.
     let install = [
         &["install", "op", OPERATOR, "--set=replicas=0"],

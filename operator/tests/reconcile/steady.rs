@@ -14,7 +14,7 @@ async fn an_operator_that_starts_anew_writes_nothing() {
     };
     for name in ["mesh", "other"] {
         stage.apply(name, minimal()).await;
-        stage.until_available(name).await;
+        stage.until_settled(name).await;
     }
     stage.quiet().await;
     let mark = stage.mark().await;
@@ -35,7 +35,7 @@ async fn looking_again_without_a_reason_writes_nothing() {
     stage.options(|options| options.resync = Duration::from_millis(200));
     stage.start().await;
     stage.apply("mesh", minimal()).await;
-    stage.until_available("mesh").await;
+    stage.until_settled("mesh").await;
     stage.quiet().await;
     let before = stage.reconciles();
     let mark = stage.mark().await;

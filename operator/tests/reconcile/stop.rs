@@ -48,7 +48,7 @@ async fn nothing_of_a_paused_resource_is_touched() {
         return;
     };
     stage.apply("mesh", minimal()).await;
-    stage.until_available("mesh").await;
+    stage.until_settled("mesh").await;
     stage
         .apply(
             "mesh",

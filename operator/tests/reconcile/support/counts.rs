@@ -39,6 +39,27 @@ impl Stage {
             .expect("the operator comes to rest");
     }
 
+    /// Waits until for so long the operator looked at nothing and asked for nothing but to go on watching. The last
+    /// news of the controllers may come late, so a while in which it did something is followed by another one; who
+    /// looks again and again never has one.
+    pub(crate) async fn idle_for(&self, while_: Duration) {
+        let mut last = None;
+        let waiting = async {
+            loop {
+                let (mark, before) = (self.mark().await, self.reconciles());
+                tokio::time::sleep(while_).await;
+                let looks = self.reconciles() - before;
+                let requests = self.since(mark).await.only(|entry| entry.verb != "watch");
+                if looks == 0 && requests.is_empty() {
+                    return;
+                }
+                last = Some(format!("{looks} reconciles, {requests}"));
+            }
+        };
+        let idle = tokio::time::timeout(LIMIT, waiting).await;
+        assert!(idle.is_ok(), "something changes, or is looked at: {last:?}");
+    }
+
     /// How many reconciles the operator has ended.
     pub(crate) fn reconciles(&self) -> u64 {
         let operator = self.operator.as_ref().expect("it runs");

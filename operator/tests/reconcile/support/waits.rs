@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use meshcore_resource::MeshCoreDeployment;
 
 use super::{Child, LIMIT, Stage, condition, message, observed};
@@ -49,6 +50,26 @@ impl Stage {
         let _kubelet = self.plane.ready_pods(self.ns()).await.unwrap();
         self.until_condition(name, "Ready", "True", "Available")
             .await
+    }
+    /// [`Self::until_available`], and until the controllers have nothing more to tell of its StatefulSet: their news
+    /// would be a reason to look, and maybe to write.
+    pub(crate) async fn until_settled(&self, name: &str) {
+        self.until_available(name).await;
+        self.until(name, "settled", |set: &StatefulSet| {
+            let Some(status) = &set.status else {
+                return false;
+            };
+            let counts = [
+                status.ready_replicas,
+                status.available_replicas,
+                status.current_replicas,
+                status.updated_replicas,
+            ];
+            status.observed_generation == set.metadata.generation
+                && status.current_revision == status.update_revision
+                && counts == [Some(1); 4]
+        })
+        .await;
     }
     /// Waits until the message of a condition has this in it.
     pub(crate) async fn until_message(&self, name: &str, type_: &str, part: &str) {
