@@ -118,7 +118,7 @@ async fn each_bad_message_has_its_fate_and_costs_nothing_else() {
 
         for (reason, count) in &reasons {
             let metric = format!("meshcore_messages_ignored_total{{reason=\"{reason}\"}}");
-            assert_eq!(ingestor.metric(&metric), *count, "{reason}");
+            ingestor.assert_metric(&metric, *count);
         }
         for (_, reason) in &dead_letters {
             let count = dead_letters
@@ -126,20 +126,16 @@ async fn each_bad_message_has_its_fate_and_costs_nothing_else() {
                 .filter(|(_, other)| other == reason)
                 .count();
             let dropped = format!("meshcore_packets_dropped_total{{reason=\"{reason}\"}}");
-            assert_eq!(ingestor.metric(&dropped), count as u64, "{reason}");
+            ingestor.assert_metric(&dropped, count as u64);
         }
         let rows = ingestor
             .number("SELECT count(*) FROM dropped_packets")
             .await;
         assert_eq!(rows, i64::try_from(dead_letters.len()).unwrap());
-        assert_eq!(
-            ingestor.metric("meshcore_transmissions_stored_total"),
-            good + 1
-        );
+        ingestor.assert_metric("meshcore_transmissions_stored_total", good + 1);
         // Nothing stays with the broker, and the connection never broke.
         let all = good + 1 + reasons.values().sum::<u64>() + dead_letters.len() as u64;
-        ingestor.wait_for_metric("meshcore_acks_sent_total", all);
-        assert_eq!(ingestor.metric("meshcore_acks_sent_total"), all);
+        ingestor.assert_metric("meshcore_acks_sent_total", all);
         assert_eq!(
             ingestor.metric("meshcore_source_connects_total{source=\"broker\"}"),
             1
@@ -173,14 +169,11 @@ async fn ten_megabytes_are_read_and_forgotten_or_never_sent() {
         ingestor.wait_for_metric(&good, 1);
         // 5 has told the broker its limit; 3.1.1 can't.
         let ignored = format!("{received}{{source=\"{version}\",kind=\"ignored\"}}");
-        assert_eq!(ingestor.metric(&ignored), u64::from(version == "3.1.1"));
+        ingestor.assert_metric(&ignored, u64::from(version == "3.1.1"));
         let connects = format!("meshcore_source_connects_total{{source=\"{version}\"}}");
         assert_eq!(ingestor.metric(&connects), 1);
     }
-    assert_eq!(
-        ingestor.metric("meshcore_messages_ignored_total{reason=\"too_large\"}"),
-        1
-    );
+    ingestor.assert_metric("meshcore_messages_ignored_total{reason=\"too_large\"}", 1);
     ingestor.wait_for_metric("meshcore_acks_sent_total", 3);
 }
 

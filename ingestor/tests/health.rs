@@ -10,7 +10,7 @@ use meshcore_testkit::{Program, free_port, wait_until};
 use serde_json::json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_meshcore-ingestor");
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 fn health(flags: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BINARY);

@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Ingestor, SOON, broker, publish, source, with};
+use jiff::{SignedDuration, Timestamp};
 use meshcore_testkit::{Mosquitto, MosquittoOptions, free_port};
 use serde_json::{Value, json};
 
@@ -46,21 +47,20 @@ async fn a_dead_broker_is_waited_for_and_does_not_hold_up_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pauses_between_attempts_grow() {
     let ingestor = Ingestor::start(&[source("dead", free_port())]);
-    let attempts = || {
-        ingestor
-            .log()
-            .matches("The source is not connected")
-            .count()
-    };
-    ingestor.wait_for("five attempts", SOON, || (attempts() >= 5).then_some(()));
-    let before = Instant::now();
-    ingestor.wait_for("the sixth", SOON, || (attempts() >= 6).then_some(()));
+    // By its own log: who reads it may be late.
+    let attempts = ingestor.wait_for("six attempts", SOON, || {
+        let log = ingestor.log();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("The source is not connected"));
+        let times: Vec<Timestamp> = lines
+            .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
+            .collect();
+        (times.len() >= 6).then_some(times)
+    });
+    let pause = attempts[5].duration_since(attempts[4]);
     // Eight seconds, give or take a half.
-    assert!(
-        before.elapsed() > Duration::from_secs(3),
-        "{:?}",
-        before.elapsed()
-    );
+    assert!(pause > SignedDuration::from_secs(3), "{pause:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,9 +74,9 @@ async fn silence_is_told_and_answered_with_a_new_connection() {
     for version in ["5", "3.1.1"] {
         ingestor.wait_for_connection(version);
     }
-    ingestor.wait_for("silence", Duration::from_secs(40), || {
+    ingestor.wait_for("silence", Duration::from_mins(2), || {
         let log = ingestor.log();
-        (log.matches("no message for 30 s").count() == 2).then_some(())
+        (log.matches("no message for 30 s").count() >= 2).then_some(())
     });
     for version in ["5", "3.1.1"] {
         let connects = format!("meshcore_source_connects_total{{source=\"{version}\"}}");

@@ -214,7 +214,7 @@ async fn acknowledgements_die_with_their_connection() {
         }
         // What came on the connections that were cut was stored, but no acknowledgement of it left.
         assert_eq!(proxy.count(), 30);
-        assert_eq!(ingestor.metric("meshcore_acks_stale_total"), 30);
+        ingestor.assert_metric("meshcore_acks_stale_total", 30);
         assert_eq!(
             ingestor.number("SELECT count(*) FROM observations").await,
             30

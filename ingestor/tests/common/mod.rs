@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use meshcore_lifecycle::{Report, report_path};
 use meshcore_testkit::{
     Mosquitto, MosquittoOptions, NumberedPacket, Program, Publisher, free_port, http_get,
     numbered_packet, wait_until,
@@ -16,8 +17,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
-/// How long a test waits for what should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// How long a test waits for what should happen at once. On a machine that is busy an attempt to connect may be late,
+/// and the pause before the next one is up to 45 s.
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// An ingestor; it is killed and its folder removed with this value.
 pub(crate) struct Ingestor {
@@ -77,7 +79,13 @@ impl Ingestor {
     pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut program = self.program.take().expect("it runs");
         program.terminate().unwrap();
-        program.wait(Duration::from_secs(25)).unwrap().code()
+        program.wait(SOON).unwrap().code()
+    }
+
+    /// The report of the stop that was last.
+    pub(crate) fn report(&self) -> Report {
+        let path = report_path(&self.db(), "ingestor");
+        Report::read_previous(&path).unwrap().expect("a report")
     }
 
     /// Kills it without a word.
@@ -106,9 +114,10 @@ impl Ingestor {
     }
 
     /// The value of a metric, labels and all; 0 while it is not there.
+    #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let (_, text) = http_get(&self.url("metrics")).unwrap();
-        text.lines()
+        self.answer("metrics")
+            .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
             .unwrap_or_default()
     }
@@ -121,10 +130,24 @@ impl Ingestor {
         });
     }
 
+    /// Waits until a metric is at least `value`, which must be what it is then: it may grow a moment after the rows
+    /// that it counts are there.
+    #[track_caller]
+    pub(crate) fn assert_metric(&self, name: &str, value: u64) {
+        self.wait_for_metric(name, value);
+        assert_eq!(self.metric(name), value, "{name}");
+    }
+
+    /// What `GET` answers, as soon as it answers.
+    #[track_caller]
+    fn answer(&self, path: &str) -> String {
+        self.wait_for(path, SOON, || Some(http_get(&self.url(path)).ok()?.1))
+    }
+
     /// What `/sources` says of a source.
+    #[track_caller]
     pub(crate) fn source(&self, name: &str) -> Value {
-        let (_, text) = http_get(&self.url("sources")).unwrap();
-        let sources: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let sources: Vec<Value> = serde_json::from_str(&self.answer("sources")).unwrap();
         sources
             .into_iter()
             .find(|source| source["name"] == name)

@@ -14,6 +14,8 @@ use meshcore_testkit::{
 };
 use tokio::task::JoinHandle;
 
+/// The longest that anything is waited for. A pause before a reconnect alone may take 45 s.
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 /// How many packets may be published and not acknowledged by the ingestor.
 const AHEAD: u64 = 4_000;
 
@@ -41,16 +43,13 @@ impl Harness {
     pub(crate) fn make_session(&mut self) {
         let mut ingestor = self.start_ingestor(&[]);
         let sources = self.ready_url().replace("health/ready", "sources");
-        wait_until("a subscription", Duration::from_secs(20), || {
+        wait_until("a subscription", LIMIT, || {
             let (_, states) = meshcore_testkit::http_get(&sources).ok()?;
             states.contains("\"connected\":true").then_some(())
         })
         .unwrap();
         ingestor.terminate().unwrap();
-        assert_eq!(
-            ingestor.wait(Duration::from_secs(20)).unwrap().code(),
-            Some(0)
-        );
+        assert_eq!(ingestor.wait(LIMIT).unwrap().code(), Some(0));
     }
 
     /// With the database at `db`, which may be on another disk.
@@ -93,9 +92,7 @@ impl Harness {
             &self.folder.path().join("ingestor.log"),
         )
         .unwrap();
-        program
-            .wait_ready(&self.ready_url(), Duration::from_secs(20))
-            .unwrap();
+        program.wait_ready(&self.ready_url(), LIMIT).unwrap();
         program
     }
 
@@ -135,7 +132,7 @@ impl Harness {
     pub(crate) fn wait_for_acks(&mut self, more: usize) {
         let proxy = &self.proxy;
         let seen = self.seen;
-        let now = wait_until("acknowledgements", Duration::from_mins(1), || {
+        let now = wait_until("acknowledgements", LIMIT, || {
             let count = proxy.count();
             (count >= seen + more).then_some(count)
         });
@@ -152,7 +149,7 @@ impl Harness {
     pub(crate) fn wait_for_all(&self, published: u64, ingestor: &Program) {
         let mut payloads = HashSet::new();
         let mut seen = 0;
-        let done = wait_until("every packet acknowledged", Duration::from_mins(1), || {
+        let done = wait_until("every packet acknowledged", LIMIT, || {
             for message in self.proxy.acknowledged_since(seen) {
                 seen += 1;
                 payloads.insert(message.payload);
@@ -223,7 +220,7 @@ impl Traffic {
                 counting.store(n, Ordering::Relaxed);
             }
             if !unchecked.load(Ordering::Relaxed) {
-                publisher.flush(Duration::from_secs(30)).await.unwrap();
+                publisher.flush(LIMIT).await.unwrap();
             }
         });
         Self {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use meshcore_testkit::announce;
+use meshcore_testkit::{announce, wait_until};
 
-use crate::harness::{EndlessReader, Harness, Traffic};
+use crate::harness::{EndlessReader, Harness, LIMIT, Traffic};
 use crate::oracle::{Oracle, wal_bytes};
 
 /// How often the rarer faults are tried.
@@ -34,10 +34,7 @@ async fn sigkill_at_random_moments_loses_nothing_acknowledged() {
     let mut ingestor = harness.start_ingestor(&[]);
     harness.wait_for_all(published, &ingestor);
     ingestor.terminate().unwrap();
-    assert_eq!(
-        ingestor.wait(Duration::from_secs(30)).unwrap().code(),
-        Some(0)
-    );
+    assert_eq!(ingestor.wait(LIMIT).unwrap().code(), Some(0));
     let stored = oracle.check_all(&harness, published).await;
     announce(&format!(
         "{} SIGKILLs (seed {}): {} packets published, {} acknowledgements seen, {stored} stored, 0 lost",
@@ -55,16 +52,24 @@ async fn sigterm_drains_checkpoints_and_exits_in_time() {
     let traffic = Traffic::start(&harness);
     let mut oracle = Oracle::default();
     let mut longest = Duration::ZERO;
+    // One is from before.
+    let mut goodbyes = 1;
     for _ in 0..TIMES {
         let mut ingestor = harness.start_ingestor(&[]);
         harness.wait_for_acks(1);
         harness.random_pause();
         let stopped = Instant::now();
         ingestor.terminate().unwrap();
-        let status = ingestor.wait(Duration::from_secs(25)).unwrap();
+        let status = ingestor.wait(LIMIT).unwrap();
         longest = longest.max(stopped.elapsed());
         assert_eq!(status.code(), Some(0), "{}", ingestor.log());
         assert_eq!(wal_bytes(&harness.db), 0, "a clean stop leaves no WAL");
+        // What it sent may still be on its way to the proxy, with the goodbye behind all acknowledgements.
+        goodbyes += 1;
+        wait_until("the goodbye", LIMIT, || {
+            (harness.proxy.disconnects() >= goodbyes).then_some(())
+        })
+        .unwrap();
         oracle.check_copy(&harness).await;
         // What was committed before the stop was acknowledged before the DISCONNECT.
         assert_eq!(oracle.stored_but_not_acknowledged(&harness).await, 0);
@@ -94,7 +99,7 @@ async fn a_broker_that_is_killed_takes_nothing_acknowledged_with_it() {
     traffic.stop().await;
     ingestor.terminate().unwrap();
     assert_eq!(
-        ingestor.wait(Duration::from_secs(30)).unwrap().code(),
+        ingestor.wait(LIMIT).unwrap().code(),
         Some(0),
         "{}",
         ingestor.log()
@@ -118,7 +123,7 @@ async fn a_reader_in_another_process_changes_nothing() {
         } else {
             ingestor.terminate().unwrap();
             assert_eq!(
-                ingestor.wait(Duration::from_secs(25)).unwrap().code(),
+                ingestor.wait(LIMIT).unwrap().code(),
                 Some(0),
                 "{}",
                 ingestor.log()

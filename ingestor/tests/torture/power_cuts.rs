@@ -3,13 +3,13 @@
 
 #[cfg(feature = "mutants")]
 use std::process::Command;
-#[cfg(feature = "mutants")]
-use std::time::Duration;
 
 use meshcore_testkit::{CuttableDisk, announce, can_mount};
 #[cfg(feature = "mutants")]
 use meshcore_testkit::{Program, Publisher, numbered_packet, wait_until};
 
+#[cfg(feature = "mutants")]
+use crate::harness::LIMIT;
 use crate::harness::{Harness, Traffic};
 use crate::oracle::Oracle;
 
@@ -113,7 +113,7 @@ async fn ghost_commit_is_lost(env: &[(&str, &str)]) -> bool {
         &log,
     )
     .unwrap();
-    wait_until("strace is attached", Duration::from_secs(10), || {
+    wait_until("strace is attached", LIMIT, || {
         strace.log().contains("attached").then_some(())
     })
     .unwrap();
@@ -122,8 +122,8 @@ async fn ghost_commit_is_lost(env: &[(&str, &str)]) -> bool {
         .publish(&second.topic, second.payload)
         .await
         .unwrap();
-    ingestor.wait(Duration::from_secs(20)).unwrap();
-    strace.wait(Duration::from_secs(20)).unwrap();
+    ingestor.wait(LIMIT).unwrap();
+    strace.wait(LIMIT).unwrap();
     assert_eq!(
         harness.proxy.count(),
         1,
