@@ -32,7 +32,7 @@ macro_rules! tests {
     ($($module:ident::$test:ident,)*) => { trials!(Company::Others, $($module::$test,)*) };
 }
 
-/// Tests that disturb the whole node or the operator: each runs while no other does.
+/// Tests that disturb the whole node or the operator, or promise a time: each runs while no other does.
 macro_rules! tests_alone {
     ($($module:ident::$test:ident,)*) => { trials!(Company::Nobody, $($module::$test,)*) };
 }
@@ -50,7 +50,6 @@ fn main() -> ExitCode {
         grace::a_pod_deleted_twenty_times_under_load_ends_in_order_each_time,
         grace::a_budget_of_300_seconds_lets_a_slow_client_finish,
         gitops::a_tool_that_applies_again_and_again_is_no_quarrel,
-        main_job::a_mesh_is_seen_within_half_a_minute,
         loss::containers_that_are_killed_lose_nothing,
         loss::pods_that_are_replaced_lose_nothing,
         loss::a_rotated_password_restarts_nothing_and_loses_nothing,
@@ -70,6 +69,7 @@ fn main() -> ExitCode {
     ];
     // Last, since nothing new begins while one of them waits for its turn.
     tests.extend(tests_alone![
+        main_job::a_mesh_is_seen_within_half_a_minute,
         loss::a_node_and_an_operator_that_are_replaced_lose_nothing,
     ]);
     if !arguments.list {

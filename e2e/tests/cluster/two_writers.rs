@@ -9,7 +9,7 @@ use meshcore_testkit::http_get;
 use serde_json::{Value, json};
 
 use crate::figures::seconds;
-use crate::grace::SHORT;
+use crate::grace::BRISK;
 use crate::scene::{Broker, Load, POD, Pod, Scene, until, wait_for_page};
 use holder::Holder;
 
@@ -94,7 +94,7 @@ impl Scene {
     /// A deployment that takes packets.
     async fn writes(&self) -> (Load, String) {
         let broker = Broker::start(self).await;
-        self.deploy(&json!({ "shutdown": SHORT })).await;
+        self.deploy(&json!({ "shutdown": BRISK })).await;
         let page = self.page().await;
         let load = Load::start(&broker, 0, RATE);
         self.wait_for_packets(&page, 50).await;

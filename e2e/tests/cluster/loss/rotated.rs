@@ -36,7 +36,7 @@ pub(crate) async fn a_rotated_password_restarts_nothing_and_loses_nothing(scene:
 }
 
 async fn rotate(scene: &Scene, pod: &Pod) {
-    let others = metric(pod, "connects_total", "other").await;
+    let others = connects(pod, "other").await;
     accept_only(scene, "the-second-password").await;
     // With the old one it gets no further, so what connects below has the new one.
     connected(pod, 0).await;
@@ -45,7 +45,7 @@ async fn rotate(scene: &Scene, pod: &Pod) {
     connected(pod, 1).await;
     let delay = seconds(began.elapsed());
     scene.figure("from the Secret's change to the connection", delay, "");
-    let now = metric(pod, "connects_total", "other").await;
+    let now = connects(pod, "other").await;
     assert_eq!(now, others, "others stay connected");
 }
 
@@ -58,7 +58,16 @@ async fn connected(pod: &Pod, expected: u64) {
     .unwrap();
 }
 
-/// What the ingestor counts of a source.
+/// How often a source has connected.
+async fn connects(pod: &Pod, source: &str) -> u64 {
+    wait_for("the ingestor counts", async || {
+        metric(pod, "connects_total", source).await
+    })
+    .await
+    .unwrap()
+}
+
+/// What the ingestor counts of a source; `None` too when it does not answer in time.
 async fn metric(pod: &Pod, name: &str, source: &str) -> Option<u64> {
     let url = format!("http://{}:8081/metrics", pod.address()?);
     let metrics = tokio::task::spawn_blocking(move || http_get(&url));

@@ -10,7 +10,7 @@ use super::SOON;
 pub(crate) enum Company {
     /// The test stays in its namespace.
     Others,
-    /// The test disturbs the node or the operator, so it is alone.
+    /// The test disturbs the node or the operator, or would be disturbed in what it measures, so it is alone.
     Nobody,
 }
 
