@@ -1,5 +1,6 @@
 //! The operator as a process.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Starts it with the rights of its account, over the whole cluster.
+    /// Starts it with the rights of its account, over the whole cluster, and with the variables of its image.
     pub(super) fn start(binary: &Path, cluster: &Cluster) -> Result<Self> {
         ensure!(
             binary.exists(),
@@ -47,7 +48,9 @@ impl Operator {
         let kubeconfig = cluster.operator.kubeconfig();
         let log = cluster.plane.folder().join("operator.log");
         let started = Instant::now();
-        let program = Program::start(binary, &arguments, &[("KUBECONFIG", kubeconfig)], &log)?;
+        let mut env = image_env()?;
+        env.push(("KUBECONFIG", kubeconfig.as_os_str()));
+        let program = Program::start(binary, &arguments, &env, &log)?;
         Ok(Self {
             program,
             address,
@@ -147,4 +150,18 @@ impl Operator {
         );
         Ok(())
     }
+}
+
+/// The variables that the Containerfile gives the operator.
+fn image_env() -> Result<Vec<(&'static str, &'static OsStr)>> {
+    let recipe = include_str!("../../../Containerfile");
+    let mut targets = recipe.split("FROM ");
+    let target = targets.find(|target| target.starts_with("scratch AS operator\n"));
+    let lines = target.context("the Containerfile has no operator")?.lines();
+    let variables = lines.filter_map(|line| line.strip_prefix("ENV "));
+    let pairs = variables.flat_map(str::split_whitespace).map(|variable| {
+        let (name, value) = variable.split_once('=').context("ENV is NAME=value")?;
+        Ok((name, OsStr::new(value)))
+    });
+    pairs.collect()
 }
