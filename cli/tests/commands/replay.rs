@@ -69,7 +69,8 @@ fn time_passes_as_recorded_divided_by_the_speed() {
         stderr(&output)
     );
     assert!(elapsed >= Duration::from_secs(2), "{elapsed:?}");
-    assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
+    // At their own speed they take two minutes.
+    assert!(elapsed < Duration::from_mins(1), "{elapsed:?}");
 }
 
 #[test]

@@ -24,7 +24,6 @@ spec:
   channels: {hashtags: ["#test"]}
   ingestor: {env: [{name: PRICE, value: "5$ or ${6}"}]}
   storage: {size: 1Gi}
-  shutdown: {preStopSeconds: 3, serverDrainSeconds: 2, ingestorDrainSeconds: 3, checkpointSeconds: 3, marginSeconds: 6}
 "##;
 
 /// What `meshcore compose` prints, after what compose does with it.

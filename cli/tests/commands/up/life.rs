@@ -67,7 +67,7 @@ fn the_data_are_there_again_after_the_next_start() {
     assert_eq!(up.exit_code(), 0, "{}", up.log());
     let mut again = Up::start_in(up.folder, &[]);
     again.wait_until_it_runs();
-    assert!(again.counter("totalObservations").unwrap() >= 30);
+    again.wait_for_counter("totalObservations", 30);
     again.signal(Signal::HUP);
     assert_eq!(again.exit_code(), 0, "{}", again.log());
     assert_eq!(
@@ -78,7 +78,9 @@ fn the_data_are_there_again_after_the_next_start() {
 
 #[test]
 fn children_are_in_process_groups_of_their_own() {
-    let up = Up::start(&[]);
+    // Any ports that are free.
+    let args = ["--listen", "127.0.0.1:0", "--health-address", "127.0.0.1:0"];
+    let up = Up::start(&[&args[..], &["--broker-port", "0"]].concat());
     up.wait_until_it_runs();
     for program in ["meshcore-ingestor", "meshcore-server"] {
         let pid = u32::try_from(up.child(program).as_raw_nonzero().get()).unwrap();

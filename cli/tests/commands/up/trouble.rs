@@ -17,8 +17,7 @@ fn a_program_that_dies_is_started_again_and_nothing_stored_is_lost() {
     let line = up.wait_for_line("The ingestor has ended");
     assert!(line.contains("exit code 137 (it was killed"), "{line}");
     up.wait_for_line("It is started again in 1 s");
-    let stored = up.counter("totalObservations").unwrap();
-    assert!(stored >= 20);
+    let stored = up.wait_for_counter("totalObservations", 20);
     up.wait_for_counter("totalObservations", stored + 20);
     assert_ne!(up.child("meshcore-ingestor"), first);
 
@@ -51,10 +50,11 @@ spec:
     up.press_ctrl_c();
     assert_eq!(up.exit_code(), 124, "{}", up.log());
     let log = up.log();
-    assert!(
-        log.contains("up       |   server    KILLED after 6."),
-        "{log}"
-    );
+    let (_, after) = log
+        .split_once("up       |   server    KILLED after ")
+        .expect("it was killed");
+    let (seconds, _) = after.split_once(" s,").expect("seconds");
+    assert!(seconds.parse::<f64>().unwrap() >= 6.0, "{log}");
     assert!(log.contains("up       |   ingestor  clean, "), "{log}");
 }
 
@@ -62,13 +62,14 @@ spec:
 fn a_program_that_waits_to_be_started_again_does_not_hold_a_stop_up() {
     let mut up = Up::start(&[]);
     up.wait_until_it_runs();
-    for _ in 0..3 {
+    // The waits double, until one is long enough for a slow finger.
+    for _ in 0..4 {
         let before = up.log().matches("The server has ended").count();
         kill_process(up.child("meshcore-server"), Signal::KILL).unwrap();
         let more = || (up.log().matches("The server has ended").count() > before).then_some(());
         wait_until("it has ended", SOON, more).unwrap();
     }
-    up.wait_for_line("It is started again in 4 s");
+    up.wait_for_line("It is started again in 8 s");
     up.press_ctrl_c();
     assert_eq!(up.exit_code(), 137, "{}", up.log());
     assert!(
