@@ -172,7 +172,6 @@ async fn nothing_is_missing_after_the_broker_was_killed() {
         summary.contains(&format!("{count} acknowledged")),
         "{summary}"
     );
-    assert!(published(&summary) >= 200, "{summary}");
     assert!(child.wait().unwrap().success());
 }
 

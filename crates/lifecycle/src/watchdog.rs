@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_hours(1);
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     fn watchdog() -> (Watchdog, mpsc::Receiver<Instant>) {
         let (fired, receiver) = mpsc::channel();
