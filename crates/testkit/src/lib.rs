@@ -27,7 +27,7 @@ pub use disk::{CutDisk, CuttableDisk, Mount, can_mount};
 pub use generated::generated_file;
 pub use live::{Ended, LiveClient, ids_of, with_small_buffer};
 pub use port::free_port;
-pub use process::{Program, http_get, wait_until};
+pub use process::{Program, http_get, http_get_within, wait_until};
 pub use programs::programs_beside;
 pub use proxy::{AckProxy, Acknowledged, Connect};
 pub use publisher::Publisher;

@@ -190,8 +190,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// Status and body of `GET url`.
 pub fn http_get(url: &str) -> Result<(u16, String)> {
+    http_get_within(ANSWER_LIMIT, url)
+}
+
+/// The same for who rather asks again than waits longer than `limit`.
+pub fn http_get_within(limit: Duration, url: &str) -> Result<(u16, String)> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER_LIMIT))
+        .timeout_global(Some(limit))
         .http_status_as_error(false)
         .build()
         .into();
