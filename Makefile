@@ -7,8 +7,7 @@
 # The durability tests choose deliberate faults by environment; the faults are compiled in only here.
 TEST_FEATURES := --features meshcore-ingestor/mutants
 # Those that are `test = false` in their manifests, so that cargo leaves them out of "all targets" (scripts/test.sh).
-LONG_TESTS := --test cluster --test torture
-QUIET_TESTS := --test resilience
+LONG_TESTS := --test cluster --test resilience --test torture
 N ?= 500
 
 help: ## This list
@@ -20,7 +19,7 @@ run: ## A simulated mesh, a broker, the ingestor and the server, until Ctrl-C (A
 	@target/debug/meshcore up --demo $(ARGS)
 
 test: setup-test setup-kubernetes setup-images ## All tests
-	@LONG_TESTS="$(LONG_TESTS)" QUIET_TESTS="$(QUIET_TESTS)" scripts/test.sh $(TEST_FEATURES)
+	@LONG_TESTS="$(LONG_TESTS)" scripts/test.sh $(TEST_FEATURES)
 
 test-fast: export MESHCORE_KUBERNETES := none
 test-fast: export MESHCORE_IMAGES := none
@@ -48,7 +47,7 @@ cluster-down: ## The end of that
 lint: ## Format and clippy, as CI checks them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(TEST_FEATURES) -- -D warnings
-	cargo clippy --workspace $(LONG_TESTS) $(QUIET_TESTS) $(TEST_FEATURES) -- -D warnings
+	cargo clippy --workspace $(LONG_TESTS) $(TEST_FEATURES) -- -D warnings
 
 images: ## The images as OCI archives, for this machine or another (ARCH=arm64)
 	@scripts/images.sh --table
