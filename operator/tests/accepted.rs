@@ -15,6 +15,7 @@ use std::time::Duration;
 use common::{cases, facts, objects, settings};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::{Api, Client, ResourceExt as _, discovery};
@@ -86,13 +87,17 @@ async fn apply(client: &Client, namespace: &str, object: &Value) -> anyhow::Resu
     let (params, patch) = (PatchParams::apply(MANAGER), Patch::Apply(object));
     let first = api.patch(name, &params, &patch).await?;
     let second = api.patch(name, &params, &patch).await?;
-    // Controllers write too, so the version of the whole object says nothing; that of the manager's fields does.
+    // Controllers write too, so the version of the whole object says nothing; what the manager has does. Their time says
+    // only that an empty list that was sent is none in what was kept, so that the API server stored the object again;
+    // the operator compares first, as below, and sends nothing.
     let mine = |object: &DynamicObject| {
         let fields = object.managed_fields().iter();
-        fields
-            .filter(|fields| fields.manager.as_deref() == Some(MANAGER))
-            .cloned()
-            .collect::<Vec<_>>()
+        let mine = fields.filter(|fields| fields.manager.as_deref() == Some(MANAGER));
+        let timeless = mine.cloned().map(|fields| ManagedFieldsEntry {
+            time: None,
+            ..fields
+        });
+        timeless.collect::<Vec<_>>()
     };
     anyhow::ensure!(
         mine(&first) == mine(&second),
