@@ -16,7 +16,8 @@ use crate::support::life::{Life, Stage};
 use crate::support::witness::Witness;
 
 /// How long a stage may take with a fault in it, on a machine that does much else.
-const LIMIT: Duration = Duration::from_secs(90);
+/// Old configurations are looked for after 30 s, 60 s more and 120 s more, until no revision names them.
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// What all lives have in common.
 pub(crate) struct Lives<'a> {
