@@ -268,8 +268,9 @@ async fn no_read_transaction_is_open_for_long_and_the_writer_can_truncate_the_wa
     use meshcore_store::CheckpointMode;
     use std::time::Duration;
 
-    /// For a reader that is held up by the machine; one that stays is not gone by then either.
-    const WAIT: Duration = Duration::from_secs(20);
+    const TIMES: u32 = 40;
+    /// How old a read transaction may get.
+    const LIMIT: Duration = Duration::from_secs(1);
     let mut mesh = Mesh::new().await;
     let server = Server::start(&mesh);
     let address = server.address.clone();
@@ -295,17 +296,23 @@ async fn no_read_transaction_is_open_for_long_and_the_writer_can_truncate_the_wa
         });
         value.unwrap()
     };
-    for _ in 0..40 {
+    let (mut held, mut old) = (0, Vec::new());
+    for _ in 0..TIMES {
         mesh.write(100).await;
         let done = mesh
             .store()
-            .checkpoint(CheckpointMode::Truncate, WAIT)
+            .checkpoint(CheckpointMode::Truncate, LIMIT)
             .await
             .unwrap();
-        assert!(!done.busy, "a reader held the WAL for {WAIT:?}");
+        held += u32::from(done.busy);
         let oldest = oldest();
-        assert!(oldest < 10.0, "{oldest} s");
+        if oldest >= LIMIT.as_secs_f64() {
+            old.push(oldest);
+        }
     }
+    // A reader may stand still with the machine, now and then.
+    assert!(held <= TIMES / 10, "readers held the WAL {held} times");
+    assert!(old.len() <= TIMES as usize / 10, "{old:?} s");
     asking.await.unwrap();
     // All were answered, so nobody reads but whoever looks for what is new, again and again for a moment.
     server.wait_for("no reader is left", || (oldest() == 0.0).then_some(()));
