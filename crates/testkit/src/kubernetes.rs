@@ -65,9 +65,3 @@ pub async fn wait_for<T>(what: &str, mut question: impl AsyncFnMut() -> Option<T
     let answer = tokio::time::timeout(LIMIT, wait).await;
     answer.with_context(|| format!("not after {LIMIT:?}: {what}"))
 }
-
-/// A number that is another one each time, for names.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::thread::current().id())
-}

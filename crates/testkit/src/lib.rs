@@ -37,6 +37,12 @@ pub use version_gate::VersionGate;
 
 use std::path::PathBuf;
 
+/// A number that is another one each time, for names and ports.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::thread::current().id())
+}
+
 /// A file of the shared fixtures that must not be copied into the repository: `../shared/fixtures/<name>`.
 /// Where it is missing this says so, and fails in CI.
 ///

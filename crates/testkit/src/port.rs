@@ -1,7 +1,5 @@
 //! Ports for programs that are told theirs.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::net::TcpListener;
 
 use anyhow::{Result, bail};
@@ -18,8 +16,7 @@ pub fn free_port() -> u16 {
 /// listens, or while it is down, even by a client that tries to reach it.
 pub(crate) fn quiet_port() -> Result<u16> {
     for _ in 0..100 {
-        let random = RandomState::new().hash_one(std::thread::current().id());
-        let port = u16::try_from(15_000 + random % 15_000)?;
+        let port = u16::try_from(15_000 + crate::random() % 15_000)?;
         if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return Ok(port);
         }

@@ -36,7 +36,7 @@ impl Access {
         user: &str,
         credential: Credential,
     ) -> Result<Self> {
-        let kubeconfig = folder.join(format!("{:016x}.kubeconfig", super::random()));
+        let kubeconfig = folder.join(format!("{:016x}.kubeconfig", crate::random()));
         let access = Self {
             folder: folder.to_owned(),
             kubectl,

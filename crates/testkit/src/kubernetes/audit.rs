@@ -58,7 +58,7 @@ impl AuditLog {
 
     /// The log from `mark` on, up to a request that is made for this.
     async fn settled(&self, mark: AuditMark) -> Result<String> {
-        let probe = format!("{PROBE}{:016x}", super::random());
+        let probe = format!("{PROBE}{:016x}", crate::random());
         let client = self.access.client().await?;
         let request = http::Request::get(format!("/version?{probe}")).body(Vec::new())?;
         client.request_text(request).await?;

@@ -62,7 +62,7 @@ impl Authority {
 
     /// A certificate, and its key, that proves a user and the group it is in.
     pub(super) fn user(&self, name: &str, group: Option<&str>) -> Result<(PathBuf, PathBuf)> {
-        let file = format!("user-{:016x}", super::random());
+        let file = format!("user-{:016x}", crate::random());
         self.client(&file, name, group)
     }
 

@@ -407,7 +407,7 @@ fn well_known_users(layout: &Layout) -> Result<Access> {
     let mut lines = String::new();
     let mut admin = None;
     for (user, group, file) in users {
-        let token = format!("{:016x}{:016x}", super::random(), super::random());
+        let token = format!("{:016x}{:016x}", crate::random(), crate::random());
         writeln!(lines, "{token},{user},{user},{group}")?;
         let kubectl = layout.programs.kubectl();
         let access = Access::new(

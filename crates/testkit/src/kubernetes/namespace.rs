@@ -20,7 +20,7 @@ pub struct Namespace {
 
 impl Namespace {
     pub(super) async fn create(access: Access, labels: &[(&str, &str)]) -> Result<Self> {
-        let name = format!("test-{:08x}", super::random() >> 32);
+        let name = format!("test-{:08x}", crate::random() >> 32);
         let labels: BTreeMap<_, _> = labels
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

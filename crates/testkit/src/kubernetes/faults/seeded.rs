@@ -114,7 +114,7 @@ impl Plan for SeededFaults {
 /// When the variable holds no number.
 pub fn fault_seed() -> u64 {
     let seed = std::env::var("MESHCORE_FAULT_SEED").map_or_else(
-        |_| crate::kubernetes::random(),
+        |_| crate::random(),
         |seed| seed.parse().expect("MESHCORE_FAULT_SEED is a number"),
     );
     crate::announce(&format!("faults by MESHCORE_FAULT_SEED={seed}"));
