@@ -10,7 +10,7 @@ mod common;
 
 use std::path::Path;
 
-use common::SOON;
+use common::{SOON, number_in};
 use meshcore_testkit::{CoreScopeOptions, Program, free_port, http_get, wait_until};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -38,11 +38,17 @@ fn start(folder: &Path, health: u16) -> Program {
 
 /// What readiness says when it has `part` in it.
 fn wait_for_readiness(health: u16, part: &str) -> String {
+    wait_for_one_of(health, &[part])
+}
+
+/// The same for any of these.
+fn wait_for_one_of(health: u16, parts: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{health}/health/ready");
     let mut last = String::new();
-    wait_until(part, SOON, || {
+    wait_until(&parts.join(", or "), SOON, || {
         last = http_get(&url).map_or(String::new(), |(_, body)| body);
-        last.contains(part).then(|| last.clone())
+        let is_said = parts.iter().any(|part| last.contains(part));
+        is_said.then(|| last.clone())
     })
     .unwrap_or_else(|error| panic!("{error}: {last}"))
 }
@@ -82,15 +88,7 @@ async fn core_scope_is_waited_for_and_its_database_adopted() {
     assert!(log.contains("kept for ever"), "{log}");
     program.terminate().unwrap();
     assert_eq!(program.wait(SOON).unwrap().code(), Some(0));
-    let mut db = SqliteConnectOptions::new()
-        .filename(&path)
-        .connect()
-        .await
-        .unwrap();
-    let kept: i64 = sqlx::query_scalar("SELECT observations FROM store_state")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
+    let kept = number_in(&path, "SELECT observations FROM store_state").await;
     assert_eq!(kept, rows);
 }
 
@@ -129,17 +127,9 @@ async fn is_stopped_before_its_end(folder: &Path, health: u16, transmissions: u3
     };
     options.build(&path).await;
     let mut program = start(folder, health);
-    let url = format!("http://127.0.0.1:{health}/health/ready");
-    let said = wait_until("it adopts, or has adopted", SOON, || {
-        let (_, said) = http_get(&url).ok()?;
-        let parts = ["adopting the CoreScope database", r#""status":"ready""#];
-        parts.iter().any(|part| said.contains(part)).then_some(said)
-    })
-    .unwrap();
-    assert!(
-        said.contains("starting") || said.contains(r#""status":"ready""#),
-        "{said}"
-    );
+    let ready = r#""status":"ready""#;
+    let said = wait_for_one_of(health, &["adopting the CoreScope database", ready]);
+    assert!(said.contains("starting") || said.contains(ready), "{said}");
     program.terminate().unwrap();
     assert_eq!(
         program.wait(SOON).unwrap().code(),
@@ -147,17 +137,7 @@ async fn is_stopped_before_its_end(folder: &Path, health: u16, transmissions: u3
         "{}",
         program.log()
     );
-    let mut db = SqliteConnectOptions::new()
-        .filename(&path)
-        .connect()
-        .await
-        .unwrap();
-    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-    db.close().await.unwrap();
-    application_id == 0
+    number_in(&path, "PRAGMA application_id").await == 0
 }
 
 /// In a container with a limit, memory that grew with the file would have it killed in each attempt.

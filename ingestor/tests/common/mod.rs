@@ -195,12 +195,7 @@ impl Ingestor {
 
     /// A connection to its database.
     pub(crate) async fn database(&self) -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(self.db())
-            .busy_timeout(SOON)
-            .connect()
-            .await
-            .unwrap()
+        open(&self.db()).await
     }
 
     /// Keeps its writer from writing until the returned connection is dropped.
@@ -226,13 +221,7 @@ impl Ingestor {
 
     /// The number that a query gives.
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
-        let mut database = self.database().await;
-        let number = sqlx::query_scalar(query)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        database.close().await.unwrap();
-        number
+        number_in(&self.db(), query).await
     }
 
     /// Waits until all these packets are stored.
@@ -305,4 +294,25 @@ pub(crate) async fn publish(broker: &Mosquitto, numbers: impl IntoIterator<Item 
         publisher.publish(&topic, payload).await.unwrap();
     }
     publisher.flush(SOON).await.unwrap();
+}
+
+/// A connection to the database file at `db`.
+async fn open(db: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(db)
+        .busy_timeout(SOON)
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// The number that a query to the database file at `db` gives.
+pub(crate) async fn number_in(db: &Path, query: &'static str) -> i64 {
+    let mut database = open(db).await;
+    let number = sqlx::query_scalar(query)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    database.close().await.unwrap();
+    number
 }
