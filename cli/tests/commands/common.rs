@@ -1,6 +1,6 @@
 //! Running the real `meshcore`, and listening to what it publishes.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use meshcore_testkit::{Mosquitto, MosquittoOptions};
@@ -30,6 +30,13 @@ pub(crate) fn stdout(output: &Output) -> &str {
 /// What it wrote to standard error.
 pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).expect("UTF-8")
+}
+
+/// Presses Ctrl-C.
+pub(crate) fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status();
+    assert!(killed.expect("kill runs").success());
 }
 
 /// A broker of this test's own. When mosquitto is missing, the panic says how to install it.

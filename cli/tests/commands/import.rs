@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tempfile::TempDir;
 
-use crate::common::{meshcore, run, stderr};
+use crate::common::{interrupt, meshcore, run, stderr};
 
 /// What the summary of an import says that was interrupted before.
 const RESUMED: &str = "These are the rows of all runs of this import.";
@@ -115,11 +115,7 @@ async fn killed_or_stopped_at_any_point_it_goes_on_and_ends_the_same() {
         if kills % 2 == 0 {
             import.kill().expect("killed");
         } else {
-            let pid = import.id().to_string();
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .expect("kill runs");
+            interrupt(&import);
         }
         let output = import.wait_with_output().expect("it ends");
         if output.status.success() {

@@ -1,10 +1,10 @@
 //! `meshcore simulate`: to a file, and to a real mosquitto.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::{Listener, PATIENCE, meshcore, mosquitto, run, stderr, stdout};
+use crate::common::{Listener, PATIENCE, interrupt, meshcore, mosquitto, run, stderr, stdout};
 use meshcore_testkit::{free_port, wait_until};
 use serde_json::Value;
 
@@ -111,13 +111,6 @@ async fn it_keeps_the_pace_and_stops_on_interrupt() {
     // Not exactly: more of them were under way.
     let published = published(stderr(&output).lines().last().unwrap());
     assert!(published >= 100, "{}", stderr(&output));
-}
-
-/// Presses Ctrl-C.
-fn interrupt(child: &Child) {
-    let id = child.id().to_string();
-    let killed = Command::new("kill").args(["-INT", &id]).status();
-    assert!(killed.expect("kill runs").success());
 }
 
 /// The number in `Published 100 messages …`.
